@@ -1,0 +1,1 @@
+"""Benchmarks of Hubbub and its peers. Start with README.md; run with `python -m benchmarks`."""

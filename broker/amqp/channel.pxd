@@ -1,0 +1,69 @@
+"""The hot half of a channel: content in, deliveries out, settling. `topology` and `transaction` are the cold half.
+
+    basic.publish ─▶ content header ─▶ body … ─▶ Exchange.publish ─▶ confirm
+    AmqpConsumer.deliver ─▶ unacked ─▶ ack, nack, reject ─▶ Queue.settle
+
+Knows frames and the core; knows nothing of sockets or the handshake.
+"""
+
+from libc.stddef cimport size_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+
+from broker.amqp.unacked cimport unacked_ring_t, unacked_t
+from broker.core.entry cimport entry_t
+from broker.core.exchange cimport Exchange
+from broker.core.publisher cimport Publisher
+from broker.core.queue cimport Queue
+from broker.core.target cimport Consumer
+from broker.wire.output cimport Output
+from broker.core.message cimport message_t
+
+cdef enum:
+    EXPECT_METHOD = 0
+    EXPECT_HEADER = 1
+    EXPECT_BODY = 2
+
+cdef class Channel(Publisher):
+    cdef readonly int number
+    cdef readonly object connection
+    cdef readonly object vhost
+    cdef readonly object user
+    cdef Output output
+    cdef uint32_t payload_max               # frame_max less the frame's overhead
+    cdef readonly bint is_closing           # channel.close sent, close-ok awaited: everything else is ignored
+    cdef readonly bint is_stopped           # channel.flow(active=false): no deliveries
+
+    cdef int expects
+    cdef Exchange exchange                  # of the last publish: mostly of the next one, too
+    cdef char* routing_key                  # of the publish whose content is awaited; 255 bytes, NULL until the first
+    cdef int routing_key_size
+    cdef bint mandatory
+    cdef message_t* message                 # being assembled
+    cdef uint64_t body_received
+    cdef readonly bint confirms
+    cdef public str last_queue              # the queue declared last: what an empty name means
+    cdef public object reply_target         # consumer.ReplyTarget, or None
+    cdef public object transaction          # transaction.Transaction, or None
+
+    cdef readonly dict consumers            # AmqpConsumer by consumer tag
+    cdef uint64_t delivery_tag              # the one given last
+    cdef unacked_ring_t unacked
+    cdef uint32_t delivered_unacked         # of unacked: to consumers (what the channel's prefetch_count limits)
+    cdef readonly uint32_t prefetch_count   # of the channel (basic.qos global); 0: no limit
+    cdef readonly uint32_t consumer_prefetch_count  # for consumers that come
+    cdef uint32_t unacked_max
+
+    cdef readonly uint64_t returned         # messages that came back by basic.return
+    cdef readonly uint64_t messages_published
+
+    cdef int on_method(self, const char* payload, size_t size) except -1
+    cdef int on_header(self, const char* payload, size_t size) except -1
+    cdef int on_body(self, const char* payload, size_t size) except -1
+    cdef int finish_message(self) except -1
+    cdef int send(self, bytes frames) except -1
+    cdef int hold(self, entry_t* entry, Queue queue, Consumer consumer, uint64_t tag) except -1
+
+
+# Where the rest of a body goes that the edge reads straight into its message; then how much came.
+cdef char* body_place(Channel channel) noexcept
+cdef int body_written(Channel channel, size_t size) except -1

@@ -1,0 +1,549 @@
+"""The hot half of a channel: see channel.pxd."""
+
+from cpython.ref cimport Py_XDECREF, PyObject
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcmp, memcpy
+
+from broker.amqp.codec cimport (
+    BASIC_ACK, BASIC_GET_OK, BASIC_NACK, BASIC_PUBLISH, BASIC_REJECT, BASIC_RETURN, FRAME_END, FRAME_METHOD,
+    FRAME_OVERHEAD, HEADER_FIXED, load16, load32, load64, put_bytes, put_frame_start, put_shortstr, store16, store32,
+    store64,
+)
+from broker.amqp.content cimport content_size, put_content
+from broker.amqp.unacked cimport (
+    unacked_at, unacked_find, unacked_free, unacked_push, unacked_remove, unacked_t,
+)
+from broker.core.entry cimport ENTRY_REDELIVERED, entry_t
+from broker.core.exchange cimport Exchange
+from broker.core.message cimport (
+    MESSAGE_BAD_EXPIRATION, MESSAGE_OK, Message, message_body, message_exchange, message_new, message_properties,
+    message_routing_key, message_scan, message_t, message_unref, message_view,
+)
+from broker.core.properties cimport PROPERTY_REPLY_TO, PROPERTY_USER_ID, properties_has, properties_t
+from broker.core.publisher cimport Publisher
+from broker.core.queue cimport COMPLETE, DISCARD, REQUEUE, Queue
+from broker.core.target cimport Consumer
+from broker.wire.output cimport Output
+
+from broker.amqp import topology
+from broker.amqp.translate import AmqpError
+from broker.core.errors import AccessRefused, NotFound
+
+cdef enum:
+    REPLY_NO_ROUTE = 312
+
+cdef bytes DIRECT_REPLY_TO = b"amq.rabbitmq.reply-to"
+
+
+cdef class Channel(Publisher):
+    """One channel of a connection."""
+
+    def __init__(self, connection, int number, Output output, store, vhost, user, uint32_t payload_max,
+                 uint32_t unacked_max):
+        self.connection = connection
+        self.number = number
+        self.output = output
+        self.store = store
+        self.vhost = vhost
+        self.user = user
+        self.payload_max = payload_max
+        self.unacked_max = unacked_max
+        self.consumers = {}
+
+    def __dealloc__(self):
+        free(self.routing_key)
+        if self.message != NULL:
+            message_unref(self.message)
+        unacked_free(&self.unacked)
+
+    # ── in: methods and content ───────────────────────────────────────────────────────────────────────────────────
+
+    cdef int on_method(self, const char* payload, size_t size) except -1:
+        cdef uint32_t number
+        if size < 4:
+            raise AmqpError(502, "a method frame without a method")
+        number = load32(payload)
+        if self.expects != EXPECT_METHOD and not self.is_closing:
+            raise AmqpError(505, "expected content header for class 60, got non content header frame instead"
+                            if self.expects == EXPECT_HEADER else
+                            "expected content body, got non content body frame instead")
+        if self.is_closing:
+            topology.on_method_while_closing(self, number)
+        elif number == BASIC_PUBLISH:
+            on_publish(self, payload + 4, size - 4)
+        elif number == BASIC_ACK and size == 13:
+            on_settle(self, load64(payload + 4), payload[12] & 1, COMPLETE)
+        elif number == BASIC_NACK and size == 13:
+            on_settle(self, load64(payload + 4), payload[12] & 1, REQUEUE if payload[12] & 2 else DISCARD)
+        elif number == BASIC_REJECT and size == 13:
+            on_settle(self, load64(payload + 4), False, REQUEUE if payload[12] & 1 else DISCARD)
+        else:
+            topology.on_method(self, number, payload[:size])
+        return 0
+
+    cdef int on_header(self, const char* payload, size_t size) except -1:
+        cdef message_t* message
+        cdef uint64_t body_size
+        if self.is_closing:
+            return 0
+        if self.expects != EXPECT_HEADER:
+            raise AmqpError(505, "expected method frame, got content header frame instead")
+        if size < HEADER_FIXED + 2:
+            raise AmqpError(502, "a content header without property flags")
+        if load16(payload) != 60:
+            raise AmqpError(505, f"expected content header for class 60, got one for class {load16(payload)} instead")
+        body_size = load64(payload + 4)
+        if body_size > <uint64_t>self.connection.endpoint.message_bytes_max:
+            raise AmqpError(406, f"message size {body_size} is larger than configured max size "
+                                 f"{self.connection.endpoint.message_bytes_max}")
+        message = message_new(self.exchange.name_bytes, len(self.exchange.name_bytes), self.routing_key,
+                              self.routing_key_size, payload + HEADER_FIXED, size - HEADER_FIXED, body_size)
+        if message == NULL:
+            raise AmqpError(506, f"no memory for a message of {body_size} bytes")
+        message.publisher = self.connection.number
+        self.message = message
+        self.body_received = 0
+        self.expects = EXPECT_BODY
+        check_properties(self, message)
+        if body_size == 0:
+            self.finish_message()
+        return 0
+
+    cdef int on_body(self, const char* payload, size_t size) except -1:
+        """A body frame's payload, or a part of it."""
+        if self.is_closing:
+            return 0
+        if self.expects != EXPECT_BODY:
+            raise AmqpError(505, "expected method frame, got content body frame instead"
+                            if self.expects == EXPECT_METHOD else
+                            "expected content header for class 60, got content body frame instead")
+        if size > self.message.body_size - self.body_received:
+            raise AmqpError(505, "content body exceeds the size that its header announced")
+        memcpy(message_body(self.message) + self.body_received, payload, size)
+        self.body_received += size
+        if self.body_received == self.message.body_size:
+            self.finish_message()
+        return 0
+
+    cdef int finish_message(self) except -1:
+        """The message is whole: route it, and remember what its publisher is owed."""
+        cdef message_t* message = self.message
+        cdef int outcome
+        self.message = NULL
+        self.expects = EXPECT_METHOD
+        self.messages_published += 1
+        try:
+            if self.transaction is not None:
+                self.transaction.publish(self.exchange, message_view(message), self.mandatory)
+                return 0
+            outcome = self.exchange.publish(message)
+            if outcome == 0 and self.mandatory:
+                send_return(self, message)
+            if self.confirms and self.count_published(outcome):
+                self.connection.tell_later(self)
+        finally:
+            message_unref(message)
+        return 0
+
+    def publish_now(self, Exchange exchange, Message message, bint mandatory):
+        """Publishes a message that a transaction kept."""
+        if exchange.publish(message.message) == 0 and mandatory:
+            send_return(self, message.message)
+
+    # ── out: confirms ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    cdef int accepted(self, uint64_t number) except -1:
+        send_tag(self, BASIC_ACK, number, number > self.accepted_up_to + 1, 0)
+        return 0
+
+    cdef int refused(self, uint64_t first, uint64_t last) except -1:
+        send_tag(self, BASIC_NACK, last, last > first, 0)
+        return 0
+
+    def tell(self):
+        """Sends the confirms that a read has made due."""
+        self.tell_accepted()
+
+    # ── out: deliveries, and their end ────────────────────────────────────────────────────────────────────────────
+
+    cdef int hold(self, entry_t* entry, Queue queue, Consumer consumer, uint64_t tag) except -1:
+        """Keeps a delivery until it is settled."""
+        unacked_push(&self.unacked, entry, tag, <PyObject*>queue,
+                     <PyObject*>consumer if consumer is not None else NULL)
+        if consumer is not None:
+            consumer.unacked += 1
+            self.delivered_unacked += 1
+        return 0
+
+    def settle(self, uint64_t tag, bint multiple, int outcome):
+        """Settles by delivery tag (also what a transaction kept). Raises AmqpError 406 for an unknown tag."""
+        settle(self, tag, multiple, outcome)
+
+    def requeue_all(self):
+        """Gives every delivery back to its queue: the channel closes, or basic.recover(requeue=true)."""
+        if self.unacked.count:
+            settle(self, 0, True, REQUEUE)
+
+    def redeliver_all(self):
+        """basic.recover(requeue=false): the same consumers get the same messages again, with new tags (§1.8.3.15)."""
+        cdef uint64_t last = self.delivery_tag
+        cdef unacked_t* place
+        cdef entry_t entry
+        cdef Queue queue
+        while self.unacked.count:
+            place = unacked_at(&self.unacked, 0)
+            if place.tag > last:
+                break
+            queue = <Queue>place.queue
+            consumer = <object>place.consumer if place.consumer != NULL else None
+            entry = take(self, place)
+            entry.flags |= ENTRY_REDELIVERED
+            if consumer is None or self.consumers.get(consumer.tag) is not consumer:
+                queue.settle(&entry, REQUEUE)
+                queue.wake()
+            else:
+                queue.ledger.redelivered += 1
+                queue.ledger.delivered += 1
+                (<Consumer>consumer).deliver(&entry)
+
+    @property
+    def unacked_count(self) -> int:
+        """Deliveries that wait for their settling."""
+        return self.unacked.count
+
+    def get(self, Queue queue, bint no_ack) -> bool:
+        """basic.get: sends get-ok with content; False where the queue is empty."""
+        cdef entry_t entry
+        if not queue.get(&entry, no_ack):
+            return False
+        self.delivery_tag += 1
+        send_get_ok(self, &entry, queue.ready_count)
+        if no_ack:
+            message_unref(entry.message)
+        else:
+            self.hold(&entry, queue, None, self.delivery_tag)
+        return True
+
+    # ── what the cold half sets ───────────────────────────────────────────────────────────────────────────────────
+
+    cdef int send(self, bytes frames) except -1:
+        self.output.write(frames, len(frames))
+        return 0
+
+    def send_frames(self, bytes frames):
+        """Sends whole frames."""
+        self.send(frames)
+
+    def select_confirms(self):
+        """confirm.select: from now on every publish is numbered and confirmed."""
+        self.confirms = True
+
+    def set_prefetch(self, uint32_t prefetch_count, bint is_global):
+        """basic.qos, in RabbitMQ's meaning: global is the channel's limit, else it is for consumers that come."""
+        if is_global:
+            self.prefetch_count = prefetch_count
+            self.wake()
+        else:
+            self.consumer_prefetch_count = prefetch_count
+
+    def set_flow(self, bint active):
+        """channel.flow from the client: deliveries stop or go on."""
+        self.is_stopped = not active
+        if active:
+            self.wake()
+
+    def wake(self):
+        """The consumers may have credit again."""
+        for consumer in list(self.consumers.values()):
+            (<Queue>consumer.queue).wake()
+
+    def forget_exchange(self):
+        """The permission to publish may have changed."""
+        self.exchange = None
+
+    def forget_reply_target(self):
+        """Direct reply-to ends: replies that still come have no target."""
+        if self.reply_target is not None:
+            self.vhost.reply_targets.pop(self.reply_target.name, None)
+            self.vhost.default_exchange.forget_routes(self.reply_target.name.encode())
+            self.reply_target = None
+
+    def start_closing(self):
+        """channel.close was sent: until close-ok everything is ignored."""
+        self.is_closing = True
+
+    def close(self):
+        """Ends the channel: consumers go, what was not settled returns to its queues, in order."""
+        self.forget_awaited()
+        self.is_closing = True
+        self.forget_reply_target()
+        consumers, self.consumers = self.consumers, {}
+        # The queue must not choose a consumer of this channel for what comes back, nor vanish before it is back.
+        for consumer in consumers.values():
+            consumer.stop()
+        self.requeue_all()
+        for consumer in consumers.values():
+            consumer.queue.remove_consumer(consumer)
+        if self.message != NULL:
+            message_unref(self.message)
+            self.message = NULL
+        self.exchange = None
+        unacked_free(&self.unacked)
+
+
+# ── publish ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+cdef int on_publish(Channel channel, const char* arguments, size_t size) except -1:
+    cdef const char* exchange
+    cdef const char* routing_key
+    cdef size_t exchange_size, routing_key_size
+    cdef uint8_t bits
+    if size < 5:
+        raise AmqpError(502, "basic.publish ends early")
+    exchange_size = <uint8_t>arguments[2]
+    if size < 5 + exchange_size:
+        raise AmqpError(502, "basic.publish ends early")
+    exchange = arguments + 3
+    routing_key_size = <uint8_t>exchange[exchange_size]
+    if size < 5 + exchange_size + routing_key_size:
+        raise AmqpError(502, "basic.publish ends early")
+    routing_key = exchange + exchange_size + 1
+    bits = <uint8_t>routing_key[routing_key_size]
+    if bits & 2:
+        raise AmqpError(540, "immediate=true")
+    if channel.exchange is None or channel.exchange.deleted \
+            or <size_t>len(channel.exchange.name_bytes) != exchange_size \
+            or memcmp(<const char*>channel.exchange.name_bytes, exchange, exchange_size) != 0:
+        channel.exchange = find_exchange(channel, exchange[:exchange_size])
+    if channel.routing_key == NULL:
+        channel.routing_key = <char*>malloc(256)
+        if channel.routing_key == NULL:
+            raise MemoryError
+        channel.connection.on_first_publish()
+    memcpy(channel.routing_key, routing_key, routing_key_size)
+    channel.routing_key_size = <int>routing_key_size
+    channel.mandatory = bits & 1
+    channel.expects = EXPECT_HEADER
+    return 0
+
+
+cdef Exchange find_exchange(Channel channel, bytes name):
+    """Looks an exchange up and checks that the user may publish to it; the answer is kept for the next publish."""
+    cdef Exchange exchange
+    text = name.decode("utf-8", "surrogateescape")
+    exchange = channel.vhost.exchanges.get(text)
+    if exchange is None:
+        raise NotFound(f"no exchange '{text}' in vhost '{channel.vhost.name}'")
+    if not channel.user.may_write(channel.vhost.name, text or "amq.default"):
+        raise AccessRefused(f"write access to exchange '{text or 'amq.default'}' in vhost '{channel.vhost.name}' "
+                            f"refused for user '{channel.user.name}'")
+    if exchange.internal:
+        raise AccessRefused(f"cannot publish to internal exchange '{text}' in vhost '{channel.vhost.name}'")
+    return exchange
+
+
+cdef int check_properties(Channel channel, message_t* message) except -1:
+    """Reads what the broker must know of the properties. Raises AmqpError for what it must refuse."""
+    cdef properties_t found
+    cdef int outcome = message_scan(message, &found)
+    cdef const char* raw = message_properties(message)
+    if outcome == MESSAGE_BAD_EXPIRATION:
+        raise AmqpError(406, "invalid expiration '%s': expected a number of milliseconds" % (
+            message_view(message).properties["expiration"],))
+    if outcome != MESSAGE_OK:
+        raise AmqpError(502, "malformed content properties")
+    if properties_has(&found, PROPERTY_USER_ID):
+        name = raw[found.fields[PROPERTY_USER_ID].offset:
+                   found.fields[PROPERTY_USER_ID].offset + found.fields[PROPERTY_USER_ID].size]
+        if name.decode("utf-8", "replace") != channel.user.name and "impersonator" not in channel.user.tags:
+            raise AmqpError(406, f"user_id property set to '{name.decode('utf-8', 'replace')}' but authenticated user "
+                                 f"was '{channel.user.name}'")
+    if properties_has(&found, PROPERTY_REPLY_TO) and found.fields[PROPERTY_REPLY_TO].size == 21 \
+            and memcmp(raw + found.fields[PROPERTY_REPLY_TO].offset, <const char*>DIRECT_REPLY_TO, 21) == 0:
+        name_reply_target(channel)
+    return 0
+
+
+cdef int name_reply_target(Channel channel) except -1:
+    """Direct reply-to: the message goes out with the address of this channel's reply consumer instead of the alias."""
+    cdef message_t* old = channel.message
+    cdef message_t* new
+    cdef bytes properties = topology.with_reply_address(channel, message_view(old).raw_properties)
+    new = message_new(message_exchange(old), old.exchange_size, message_routing_key(old), old.routing_key_size,
+                      properties, len(properties), old.body_size)
+    if new == NULL:
+        raise MemoryError
+    new.publisher = old.publisher
+    new.flags = old.flags
+    new.priority = old.priority
+    new.expiration_ms = old.expiration_ms
+    channel.message = new
+    message_unref(old)
+    return 0
+
+
+cdef int send_return(Channel channel, message_t* message) except -1:
+    """basic.return with 312 NO_ROUTE: mandatory, and nobody took it (§1.8.3.8)."""
+    cdef size_t method = 4 + 2 + 1 + 8 + 1 + message.exchange_size + 1 + message.routing_key_size
+    cdef size_t total = FRAME_OVERHEAD + method + content_size(message, message.properties_size, channel.payload_max)
+    cdef char* start = channel.output.reserve(total)
+    cdef char* at = start
+    channel.returned += 1
+    if start == NULL:
+        return 0
+    at = put_frame_start(at, FRAME_METHOD, channel.number, method)
+    store32(at, BASIC_RETURN)
+    store16(at + 4, REPLY_NO_ROUTE)
+    at = put_shortstr(at + 6, b"NO_ROUTE", 8)
+    at = put_shortstr(at, message_exchange(message), message.exchange_size)
+    at = put_shortstr(at, message_routing_key(message), message.routing_key_size)
+    at[0] = <char>FRAME_END
+    at = put_content(at + 1, channel.number, message, message_properties(message), message.properties_size,
+                     channel.payload_max)
+    channel.output.written(total)
+    return 0
+
+
+cdef int send_get_ok(Channel channel, entry_t* entry, uint64_t message_count) except -1:
+    cdef message_t* message = entry.message
+    cdef bytes properties = None
+    cdef const char* raw = message_properties(message)
+    cdef size_t raw_size = message.properties_size
+    cdef size_t method = 4 + 8 + 1 + 1 + message.exchange_size + 1 + message.routing_key_size + 4
+    cdef size_t total
+    cdef char* at
+    if entry.delivery_count:
+        properties = topology.with_delivery_count(message_view(message).raw_properties, entry.delivery_count)
+        raw = properties
+        raw_size = len(properties)
+    total = FRAME_OVERHEAD + method + content_size(message, raw_size, channel.payload_max)
+    at = channel.output.reserve(total)
+    if at == NULL:
+        return 0
+    at = put_frame_start(at, FRAME_METHOD, channel.number, method)
+    store32(at, BASIC_GET_OK)
+    store64(at + 4, channel.delivery_tag)
+    at[12] = 1 if entry.flags & ENTRY_REDELIVERED else 0
+    at = put_shortstr(at + 13, message_exchange(message), message.exchange_size)
+    at = put_shortstr(at, message_routing_key(message), message.routing_key_size)
+    store32(at, <uint32_t>message_count)
+    at[4] = <char>FRAME_END
+    put_content(at + 5, channel.number, message, raw, raw_size, channel.payload_max)
+    channel.output.written(total)
+    return 0
+
+
+cdef int send_tag(Channel channel, uint32_t number, uint64_t tag, bint multiple, int bits) except -1:
+    """basic.ack or basic.nack to a publisher."""
+    cdef char* at = channel.output.reserve(FRAME_OVERHEAD + 13)
+    if at == NULL:
+        return 0
+    at = put_frame_start(at, FRAME_METHOD, channel.number, 13)
+    store32(at, number)
+    store64(at + 4, tag)
+    at[12] = <char>((1 if multiple else 0) | bits)
+    at[13] = <char>FRAME_END
+    channel.output.written(FRAME_OVERHEAD + 13)
+    return 0
+
+
+# ── settling ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+cdef inline int on_settle(Channel channel, uint64_t tag, bint multiple, int outcome) except -1:
+    if channel.transaction is not None:
+        channel.transaction.settle(tag, multiple, outcome)
+        return 0
+    return settle(channel, tag, multiple, outcome)
+
+
+cdef inline entry_t take(Channel channel, unacked_t* place) except *:
+    """Takes a delivery out of the ring: the entry is the caller's; the queue's reference is dropped later by its user."""
+    cdef entry_t entry = place.entry
+    cdef PyObject* queue = place.queue
+    cdef PyObject* consumer = place.consumer
+    if consumer != NULL:
+        (<Consumer>consumer).unacked -= 1
+        channel.delivered_unacked -= 1
+    unacked_remove(&channel.unacked, place)
+    Py_XDECREF(consumer)
+    Py_XDECREF(queue)
+    return entry
+
+
+cdef int settle(Channel channel, uint64_t tag, bint multiple, int outcome) except -1:
+    cdef unacked_t* place
+    cdef Queue queue, touched = None
+    cdef entry_t entry
+    if not multiple:
+        place = unacked_find(&channel.unacked, tag)
+        if place == NULL:
+            raise AmqpError(406, f"unknown delivery tag {tag}")
+        queue = <Queue>place.queue
+        entry = take(channel, place)
+        queue.settle(&entry, outcome)
+        wake_after(channel, queue)
+        return 0
+    if tag == 0:
+        tag = channel.delivery_tag
+    elif tag > channel.delivery_tag or (channel.unacked.used and tag < unacked_at(&channel.unacked, 0).tag) \
+            or channel.unacked.used == 0:
+        raise AmqpError(406, f"unknown delivery tag {tag}")
+    if outcome == REQUEUE:
+        return requeue_up_to(channel, tag)
+    while channel.unacked.count:
+        place = unacked_at(&channel.unacked, 0)
+        if place.tag > tag:
+            break
+        queue = <Queue>place.queue
+        entry = take(channel, place)
+        if queue is not touched:
+            if touched is not None:
+                wake_after(channel, touched)
+            touched = queue
+        queue.settle(&entry, outcome)
+    if touched is not None:
+        wake_after(channel, touched)
+    return 0
+
+
+cdef int requeue_up_to(Channel channel, uint64_t tag) except -1:
+    """Newest first: then each goes back to the very front of its queue."""
+    cdef set touched = set()
+    cdef size_t index = 0
+    cdef unacked_t* place
+    cdef Queue queue
+    cdef entry_t entry
+    while index < channel.unacked.used and unacked_at(&channel.unacked, index).tag <= tag:
+        index += 1
+    while index > 0 and channel.unacked.count:
+        index -= 1
+        place = unacked_at(&channel.unacked, index)
+        if place.queue == NULL:
+            continue
+        queue = <Queue>place.queue
+        touched.add(queue)
+        entry = take(channel, place)
+        queue.settle(&entry, REQUEUE)
+    for queue in touched:
+        wake_after(channel, queue)
+    return 0
+
+
+cdef int wake_after(Channel channel, Queue queue) except -1:
+    """A settled delivery gives credit: to its consumer's queue, and, where the channel has a limit, to all of its queues."""
+    queue.wake()
+    if channel.prefetch_count and len(channel.consumers) > 1:
+        channel.wake()
+    return 0
+
+
+cdef char* body_place(Channel channel) noexcept:
+    return message_body(channel.message) + channel.body_received
+
+
+cdef int body_written(Channel channel, size_t size) except -1:
+    channel.body_received += size
+    if channel.body_received == channel.message.body_size:
+        channel.finish_message()
+    return 0

@@ -1,0 +1,60 @@
+"""The hot half of an AMQP connection: bytes to frames to channels. `negotiation` is the cold half.
+
+    data_received ─▶ frame ─▶ Channel.on_method, on_header, on_body
+                          └─▶ negotiation (channel 0)
+
+States follow AMQP 0-9-1 §2.2.4. Reading rests for named reasons (`RESTS_*`): what was not consumed comes again.
+"""
+
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from broker.amqp.channel cimport Channel
+from broker.core.clock cimport Clock
+from broker.wire.connection cimport Connection
+
+cdef enum:
+    AWAIT_HEADER = 0
+    AWAIT_START_OK = 1
+    AWAIT_SECURE_OK = 2
+    AWAIT_TUNE_OK = 3
+    AWAIT_OPEN = 4
+    RUNNING = 5
+    CLOSING = 6                     # connection.close sent: only close and close-ok are looked at
+    CLOSED = 7
+
+cdef enum:
+    RESTS_FOR_STORE = 1             # an answer waits for the disk; what comes behind it waits, too
+    RESTS_FOR_ALARM = 2             # the broker lacks memory or disk, and this connection publishes
+
+cdef class AmqpConnection(Connection):
+    cdef public int state
+    cdef int rests
+    cdef readonly object broker
+    cdef readonly object endpoint
+    cdef public object negotiation          # negotiation.Negotiation
+    cdef public object user
+    cdef public object vhost
+    cdef public bytes raw_client_properties # as the client sent them: a field table, decoded when somebody asks
+    cdef public bint hears_blocked          # the client's capabilities
+    cdef public bint hears_cancel
+    cdef public uint32_t frame_max
+    cdef public uint32_t channel_max
+    cdef public uint32_t heartbeat_s
+    cdef readonly dict channels             # Channel by number
+    cdef Channel channel                    # of the last frame: mostly of the next one, too
+    cdef list untold                        # channels with confirms to send when this read is done
+    cdef Channel streaming                  # in the middle of a large body frame
+    cdef size_t frame_left                  # … whose payload still lacks so many bytes
+    cdef Py_ssize_t taken                   # of the bytes being read: where to go on after an error
+    cdef Clock clock
+    cdef readonly int64_t received_ms       # when the peer was last heard
+    cdef public uint64_t sent_at_beat       # output.bytes_sent at the last look (heartbeat)
+    cdef readonly bint publishes
+    cdef readonly int64_t connected_ms
+    cdef readonly uint64_t frames_received
+    cdef readonly uint64_t bytes_received
+
+    cdef Py_ssize_t consume(self, const char* data, Py_ssize_t at, Py_ssize_t size) except -1
+    cdef bint stream(self, int number, size_t length) except -1
+    cdef int on_frame(self, int type, int number, const char* payload, size_t size) except -1

@@ -1,0 +1,325 @@
+"""The hot half of an AMQP connection: see connection.pxd."""
+
+from functools import partial
+
+from libc.stdint cimport uint8_t, uint32_t
+from libc.string cimport memcmp
+
+from broker.amqp.channel cimport EXPECT_BODY, Channel, body_place, body_written
+from broker.amqp.codec cimport (
+    FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD, FRAME_MIN_SIZE, FRAME_OVERHEAD, load16,
+    load32,
+)
+from broker.core.clock cimport Clock
+from broker.wire.connection cimport Connection
+
+from broker.amqp.negotiation import Negotiation
+from broker.amqp.translate import AmqpError, reply_for
+from broker.core.errors import CoreError
+
+cdef enum:
+    STREAMED_MIN = 8192             # body frames from this size on are taken in pieces as they come
+
+cdef bytes PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
+
+
+cdef class AmqpConnection(Connection):
+    """One client over AMQP 0-9-1."""
+
+    def __init__(self, broker, endpoint):
+        """`broker`: core.broker.Broker; `endpoint`: what all connections of the dialect share (endpoint.Endpoint)."""
+        self.broker = broker
+        self.endpoint = endpoint
+        self.clock = broker.clock
+        self.frame_max = FRAME_MIN_SIZE             # until tune (§4.2.3)
+        self.channels = {}
+        self.untold = []
+        self.state = AWAIT_HEADER
+        self.connected_ms = self.received_ms = self.clock.now_ms
+        self.negotiation = Negotiation(self)
+
+    cpdef opened(self):
+        """The transport is there: the client speaks first (§2.2.4), but not when it likes."""
+        self.negotiation.await_handshake()
+
+    cdef Py_ssize_t data_received(self, const char* data, Py_ssize_t size) except -1:
+        cdef Py_ssize_t at = 0
+        self.received_ms = self.clock.now_ms
+        self.taken = 0
+        while True:
+            try:
+                at = self.consume(data, self.taken, size)
+                break
+            except AmqpError as error:
+                self.negotiation.fail(error)
+            except CoreError as error:
+                self.negotiation.fail(reply_for(error))
+            except Exception as error:
+                self.negotiation.on_internal_error(error)
+            if self.state == CLOSED:
+                at = size
+                break
+        if self.untold:
+            for channel in self.untold:
+                (<Channel>channel).tell_accepted()
+            self.untold.clear()
+        self.bytes_received += at
+        return at
+
+    cdef Py_ssize_t consume(self, const char* data, Py_ssize_t at, Py_ssize_t size) except -1:
+        """Takes whole frames from data[at:size], of a large body frame also a part. Where it stopped.
+
+        `taken` is where to go on after an error.
+        """
+        cdef size_t length, taken
+        cdef int type
+        if self.state == CLOSED:
+            return size
+        if self.state == AWAIT_HEADER:
+            if size < 8:
+                return self.negotiation.on_short_header(data[:size])
+            if memcmp(data, <const char*>PROTOCOL_HEADER, 8) != 0:
+                self.negotiation.refuse_header()
+                return size
+            self.negotiation.start()
+            at = 8
+        while self.rests == 0:
+            if self.streaming is not None:
+                if at == size:
+                    break
+                if self.frame_left:
+                    taken = min(<size_t>(size - at), self.frame_left)
+                    self.frame_left -= taken
+                    self.taken = at + taken
+                    take_body(self, self.streaming, data + at, taken)
+                    at = self.taken
+                    continue
+                if <uint8_t>data[at] != FRAME_END:
+                    self.taken = size
+                    raise AmqpError(501, "Invalid frame end marker")
+                self.streaming = None
+                at += 1
+                continue
+            if size - at < 7:
+                break
+            type = <uint8_t>data[at]
+            length = load32(data + at + 3)
+            if length + FRAME_OVERHEAD > self.frame_max and self.frame_max:
+                self.taken = size
+                raise AmqpError(501, f"type {type}, too large: frame size {length + FRAME_OVERHEAD}, "
+                                     f"maximum {self.frame_max}")
+            if <size_t>(size - at) < length + FRAME_OVERHEAD:
+                if type != FRAME_BODY or length < STREAMED_MIN or not self.stream(load16(data + at + 1), length):
+                    break
+                at += 7
+                continue
+            if <uint8_t>data[at + 7 + length] != FRAME_END:
+                self.taken = size
+                raise AmqpError(501, "Invalid frame end marker")
+            self.taken = at + length + FRAME_OVERHEAD
+            self.on_frame(type, load16(data + at + 1), data + at + 7, length)
+            at = self.taken
+            if self.state == CLOSED:
+                return size
+        return at
+
+    cdef int on_frame(self, int type, int number, const char* payload, size_t size) except -1:
+        """One whole frame. A soft error closes its channel only; what is harder goes up."""
+        cdef Channel channel = self.channel
+        self.frames_received += 1
+        if type == FRAME_HEARTBEAT:
+            if number:
+                raise AmqpError(501, "a heartbeat frame on a channel other than 0")
+            return 0
+        if number == 0 or self.state != RUNNING:
+            if type != FRAME_METHOD:
+                if self.state == CLOSING:
+                    return 0
+                raise AmqpError(505 if type <= FRAME_BODY and type >= FRAME_METHOD else 501,
+                                f"frame of type {type} on channel {number} in state {self.state}")
+            self.negotiation.on_method(number, payload[:size])
+            return 0
+        if channel is None or channel.number != number:
+            channel = self.channels.get(number)
+            if channel is None:
+                self.negotiation.on_unopened_channel(type, number, payload[:size])
+                return 0
+            self.channel = channel
+        try:
+            if type == FRAME_METHOD:
+                channel.on_method(payload, size)
+            elif type == FRAME_HEADER:
+                channel.on_header(payload, size)
+            elif type == FRAME_BODY:
+                channel.on_body(payload, size)
+            else:
+                raise AmqpError(501, f"unknown frame type {type}")
+        except AmqpError as error:
+            if error.is_hard:
+                raise
+            self.negotiation.fail_channel(channel, error, payload[:4] if type == FRAME_METHOD else b"")
+        except CoreError as error:
+            reply = reply_for(error)
+            if reply.is_hard:
+                self.negotiation.failed_method = payload[:4]
+                raise
+            self.negotiation.fail_channel(channel, reply, payload[:4] if type == FRAME_METHOD else b"")
+        return 0
+
+    cdef bint stream(self, int number, size_t length) except -1:
+        """Begins to take a large body frame in pieces. False: it is not one that may come now."""
+        cdef Channel channel = self.channels.get(number)
+        if channel is None or self.state != RUNNING or channel.is_closing or channel.expects != EXPECT_BODY \
+                or length > channel.message.body_size - channel.body_received:
+            return False
+        self.frames_received += 1
+        self.streaming = channel
+        self.frame_left = length
+        return True
+
+    # The edge may write a large body straight into its message.
+
+    cdef size_t next_bytes(self, char** where) noexcept:
+        cdef Channel channel = self.streaming
+        if channel is None or self.frame_left < STREAMED_MIN or self.rests or channel.message == NULL:
+            return 0
+        where[0] = body_place(channel)
+        return self.frame_left
+
+    cdef void bytes_stored(self, size_t size) noexcept:
+        self.received_ms = self.clock.now_ms
+        self.bytes_received += size
+        self.frame_left -= size
+        self.body_stored(size)
+
+    def body_stored(self, size_t size):
+        """So many bytes of the streamed body are in their place."""
+        try:
+            body_written(self.streaming, size)
+        except AmqpError as error:
+            self.negotiation.fail_channel(self.streaming, error, b"")
+        except CoreError as error:
+            self.negotiation.fail_channel(self.streaming, reply_for(error), b"")
+
+    cdef void writable(self) noexcept:
+        self.wake_channels()
+
+    def wake_channels(self):
+        """The output has drained: deliveries go on."""
+        for channel in list(self.channels.values()):
+            channel.wake()
+
+    cpdef lost(self, str reason):
+        """The transport is gone: everything this connection held returns."""
+        self.negotiation.end(reason)
+
+    cpdef shut_down(self, str text):
+        """The broker stops: 320 CONNECTION_FORCED."""
+        self.negotiation.shut_down(text)
+
+    # ── for the cold half ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def write(self, bytes frames):
+        """Sends whole frames."""
+        self.output.write(frames, len(frames))
+
+    def open_channel(self, int number):
+        """Makes the channel (the number is free and in range)."""
+        channel = Channel(self, number, self.output, self.broker.store, self.vhost, self.user,
+                          (self.frame_max or 1 << 20) - FRAME_OVERHEAD, self.endpoint.unacked_per_channel_max)
+        self.channels[number] = channel
+        return channel
+
+    def forget_channel(self, int number):
+        """The channel's number is free again."""
+        self.channels.pop(number, None)
+        if self.channel is not None and self.channel.number == number:
+            self.channel = None
+        if self.streaming is not None and self.streaming.number == number:
+            self.streaming = None
+
+    def tell_later(self, Channel channel):
+        """The channel has confirms to send when this read is done."""
+        self.untold.append(channel)
+
+    def rest(self, int reason):
+        """Stops consuming: what comes waits at the edge."""
+        if self.rests == 0:
+            self.output.pause_reading()
+        self.rests |= reason
+
+    def go_on(self, int reason):
+        """The reason is gone; reading goes on when it was the last."""
+        if self.rests & reason:
+            self.rests &= ~reason
+            if self.rests == 0 and self.state != CLOSED:
+                self.output.resume_reading()
+
+    @property
+    def is_resting(self) -> bool:
+        """Reading is stopped by the broker."""
+        return self.rests != 0
+
+    def answer_when_stored(self, bytes frames):
+        """Sends `frames` when what the open batch holds is on disk; until then nothing more is read (law 1)."""
+        self.rest(RESTS_FOR_STORE)
+        self.broker.when_stored(partial(self.on_stored, frames), self.on_not_stored)
+
+    def on_stored(self, bytes frames):
+        """The batch is on disk."""
+        if self.state == RUNNING:
+            self.output.write(frames, len(frames))
+        self.go_on(RESTS_FOR_STORE)
+
+    def on_not_stored(self):
+        """The store has failed: what was asked for can't be promised."""
+        if self.state == RUNNING:
+            self.negotiation.fail(AmqpError(541, "the store has failed: nothing can be written to disk"))
+        self.go_on(RESTS_FOR_STORE)
+
+    def abort(self, str reason):
+        """Cuts the connection off."""
+        self.output.abort()
+
+    def on_first_publish(self):
+        """From now on an alarm concerns this connection."""
+        if not self.publishes:
+            self.publishes = True
+            self.broker.publishing.add(self)
+            if self.broker.alarms:
+                self.block(self.broker.blocked_reason)
+
+    def block(self, str reason):
+        """See core.broker.Blockable."""
+        self.negotiation.send_blocked(reason)
+        self.rest(RESTS_FOR_ALARM)
+
+    def unblock(self):
+        """See core.broker.Blockable."""
+        self.negotiation.send_unblocked()
+        self.go_on(RESTS_FOR_ALARM)
+
+    def output_is_closed(self) -> bool:
+        """Nothing can be sent any more."""
+        return self.output.closed
+
+    @property
+    def bytes_sent(self) -> int:
+        """Since the connection was opened."""
+        return self.output.bytes_sent
+
+
+cdef int take_body(AmqpConnection connection, Channel channel, const char* data, size_t size) except -1:
+    """A piece of a body; a channel that a publish closes does not take the connection with it."""
+    try:
+        channel.on_body(data, size)
+    except AmqpError as error:
+        if error.is_hard:
+            raise
+        connection.negotiation.fail_channel(channel, error, b"")
+    except CoreError as error:
+        reply = reply_for(error)
+        if reply.is_hard:
+            raise
+        connection.negotiation.fail_channel(channel, reply, b"")
+    return 0

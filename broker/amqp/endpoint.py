@@ -1,0 +1,49 @@
+"""What all AMQP connections of a broker share: the settings they negotiate with, their counts, heartbeats, exclusive queues."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from broker.amqp.heartbeat import Heartbeats
+
+if TYPE_CHECKING:
+    from broker.amqp.connection import AmqpConnection
+
+
+class Endpoint:
+    """One per broker; listeners make connections with it."""
+
+    def __init__(
+        self,
+        clock: Any,
+        limits: Any,
+        *,
+        frame_max: int,
+        channel_max: int,
+        heartbeat_s: int,
+        anonymous_user: str = "",
+    ) -> None:
+        """`frame_max` in bytes, `heartbeat_s` in seconds: what connection.tune proposes; `anonymous_user`: "" for none."""
+        self.frame_max = frame_max
+        self.channel_max = channel_max
+        self.heartbeat_s = heartbeat_s
+        self.anonymous_user = anonymous_user
+        self.handshake_timeout_ms: int = limits.handshake_timeout_ms
+        self.message_bytes_max: int = limits.message_bytes_max
+        self.unacked_per_channel_max: int = limits.unacked_per_channel_max
+        self.consumers_per_channel_max: int = limits.consumers_per_channel_max
+        self.transaction_operations_max: int = limits.transaction_operations_max
+        self.transaction_bytes_max: int = limits.transaction_bytes_max
+        self.connections: set[AmqpConnection] = set()
+        self.exclusive_queues: defaultdict[AmqpConnection, set[Any]] = defaultdict(set)
+        self.heartbeats = Heartbeats(clock)
+        self.connections_opened = 0
+        self.connections_closed = 0
+        self.connections_failed = 0
+        self.channels_opened = 0
+        self.channels_closed = 0
+        self.channels_failed = 0
+        self.logins_refused = 0
+        self.handshakes_timed_out = 0
+        self.protocol_headers_refused = 0

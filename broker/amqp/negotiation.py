@@ -1,0 +1,387 @@
+"""The cold half of a connection: handshake, channels coming and going, errors, blocked, the end (AMQP 0-9-1 §2.2, §1.4).
+
+Owns the connection's states and everything that is said on channel 0. Knows nothing of sockets; the hot half reads frames.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from broker.amqp import sasl
+from broker.amqp.codec import SyntaxFault, arguments_of, method_frame
+from broker.amqp.methods import METHODS
+from broker.amqp.translate import AmqpError, reply_for
+from broker.core.errors import AccessRefused, CoreError
+from broker.core.properties import encode_table
+from broker.version import VERSION
+
+if TYPE_CHECKING:
+    from broker.amqp.channel import Channel
+    from broker.amqp.connection import AmqpConnection
+
+AWAIT_HEADER, AWAIT_START_OK, AWAIT_SECURE_OK, AWAIT_TUNE_OK, AWAIT_OPEN, RUNNING, CLOSING, CLOSED = range(8)
+PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
+FRAME_MIN_SIZE = 4096
+
+CAPABILITIES = {
+    "publisher_confirms": True,
+    "exchange_exchange_bindings": True,
+    "basic.nack": True,
+    "consumer_cancel_notify": True,
+    "connection.blocked": True,
+    "consumer_priorities": True,
+    "authentication_failure_close": True,
+    "per_consumer_qos": True,
+    "direct_reply_to": True,
+}
+SERVER_PROPERTIES = {
+    "capabilities": CAPABILITIES,
+    "cluster_name": "hubbub",
+    "product": "Hubbub",
+    "version": VERSION,
+    "platform": "Python",
+    "copyright": "The Hubbub authors",
+    "information": "Licensed under the Apache License 2.0",
+}
+
+log = logging.getLogger("hubbub.amqp")
+
+
+class Negotiation:
+    """What one connection agrees on with its peer, and how it ends."""
+
+    __slots__ = ("connection", "failed_method", "hears_refusal", "mechanism", "timer")
+
+    def __init__(self, connection: AmqpConnection) -> None:
+        """Belongs to `connection` for its whole life."""
+        self.connection = connection
+        self.hears_refusal = False
+        self.mechanism: sasl.Mechanism | None = None
+        self.failed_method = b""
+        self.timer: Any = None
+
+    # ── handshake ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def await_handshake(self) -> None:
+        """A peer that does not log in in time is cut off."""
+        connection = self.connection
+        connection.endpoint.connections.add(connection)
+        self.timer = connection.broker.clock.call_at(
+            connection.broker.clock.now_ms + connection.endpoint.handshake_timeout_ms, self.on_handshake_timeout
+        )
+
+    def on_handshake_timeout(self) -> None:
+        """The login took too long."""
+        connection = self.connection
+        if connection.state not in (RUNNING, CLOSED):
+            log.warning("%s: no login within the time allowed", connection.peer)
+            connection.endpoint.handshakes_timed_out += 1
+            connection.output.abort()
+
+    def on_short_header(self, received: bytes) -> int:
+        """Fewer than eight bytes: wait for more, unless they can't become the header. How many are consumed."""
+        if PROTOCOL_HEADER.startswith(received):
+            return 0
+        self.refuse_header()
+        return len(received)
+
+    def refuse_header(self) -> None:
+        """Another protocol or version: answer with the one that is spoken here, and close (§4.2.2)."""
+        self.connection.endpoint.protocol_headers_refused += 1
+        self.connection.write(PROTOCOL_HEADER)
+        self.finish()
+
+    def start(self) -> None:
+        """The header was right: connection.start."""
+        connection = self.connection
+        connection.state = AWAIT_START_OK
+        mechanisms = " ".join(sasl.offered(connection)).encode()
+        connection.write(method_frame(0, "connection.start", 0, 9, SERVER_PROPERTIES, mechanisms, b"en_US"))
+
+    def on_method(self, number: int, payload: bytes) -> None:
+        """A method on channel 0, or before the connection is open."""
+        connection = self.connection
+        if len(payload) < 4:
+            raise AmqpError(502, "a method frame without a method")
+        method = METHODS.get(int.from_bytes(payload[:4], "big"))
+        if connection.state == CLOSING:
+            if method is not None and method.name in ("connection.close", "connection.close-ok") and number == 0:
+                getattr(self, "on_" + method.name.split(".")[1].replace("-", "_"))(*arguments_of(payload, method.signature))
+            return
+        self.failed_method = payload[:4]
+        if method is None:
+            raise AmqpError(540, f"unknown method {payload[0] << 8 | payload[1]}.{payload[2] << 8 | payload[3]}")
+        if number:
+            raise AmqpError(504, f"channel {number} used before the connection is open")
+        if not method.name.startswith("connection."):
+            raise AmqpError(503, f"{method.name} on channel 0")
+        handle = getattr(self, "on_" + method.name.split(".")[1].replace("-", "_"), None)
+        if handle is None or connection.state not in ALLOWED_IN.get(method.name, ()):
+            raise AmqpError(503, f"{method.name} is not expected now")
+        try:
+            values = arguments_of(payload, method.signature)
+        except SyntaxFault as fault:
+            raise AmqpError(502, f"{method.name}: {fault}") from None
+        handle(*values)
+
+    def on_start_ok(self, client_properties: dict[str, Any], mechanism: str, response: bytes, _locale: str) -> None:
+        """The client chose a mechanism and gave its first response."""
+        connection = self.connection
+        capabilities = client_properties.get("capabilities")
+        if isinstance(capabilities, dict):
+            connection.hears_blocked = capabilities.get("connection.blocked") is True
+            connection.hears_cancel = capabilities.get("consumer_cancel_notify") is True
+            self.hears_refusal = capabilities.get("authentication_failure_close") is True
+        connection.raw_client_properties = encode_table(client_properties)
+        if mechanism not in sasl.offered(connection):
+            raise AmqpError(503, f"unknown authentication mechanism '{mechanism}'")
+        self.mechanism = sasl.MECHANISMS[mechanism](connection)
+        self.authenticate(response)
+
+    def on_secure_ok(self, response: bytes) -> None:
+        """The next response of a mechanism that asks more than once."""
+        self.authenticate(response)
+
+    def authenticate(self, response: bytes) -> None:
+        """Ask the mechanism: another challenge, or a user."""
+        connection = self.connection
+        assert self.mechanism is not None
+        try:
+            answer = self.mechanism.respond(response)
+        except AccessRefused as error:
+            self.refuse_login(error)
+            return
+        if isinstance(answer, bytes):
+            connection.state = AWAIT_SECURE_OK
+            connection.write(method_frame(0, "connection.secure", answer))
+            return
+        connection.user = answer
+        connection.state = AWAIT_TUNE_OK
+        endpoint = connection.endpoint
+        connection.write(
+            method_frame(0, "connection.tune", endpoint.channel_max, endpoint.frame_max, endpoint.heartbeat_s)
+        )
+
+    def refuse_login(self, error: AccessRefused) -> None:
+        """Wrong password: 403 for clients that understand (authentication_failure_close), else the socket closes."""
+        connection = self.connection
+        connection.endpoint.logins_refused += 1
+        log.warning("%s: login refused: %s", connection.peer, error.text)
+        if self.hears_refusal:
+            assert self.mechanism is not None
+            text = (
+                f"Login was refused using authentication mechanism {self.mechanism.name}. "
+                "For details see the broker logfile."
+            )
+            self.fail(AmqpError(403, text, hard=True), method=b"\0\0\0\0")
+        else:
+            self.finish()
+
+    def on_tune_ok(self, channel_max: int, frame_max: int, heartbeat_s: int) -> None:
+        """The client's choice within what was offered; 0 means no limit of its own (§1.4.2.6)."""
+        connection = self.connection
+        endpoint = connection.endpoint
+        if frame_max and frame_max < FRAME_MIN_SIZE:
+            raise AmqpError(530, f"negotiated frame_max = {frame_max} is lower than the minimum allowed value ({FRAME_MIN_SIZE})")
+        if endpoint.frame_max and (frame_max == 0 or frame_max > endpoint.frame_max):
+            raise AmqpError(
+                530,
+                "negotiated frame_max = no limit is higher than the maximum allowed value "
+                f"({endpoint.frame_max})"
+                if frame_max == 0
+                else f"negotiated frame_max = {frame_max} is higher than the maximum allowed value ({endpoint.frame_max})",
+            )
+        if endpoint.channel_max and (channel_max == 0 or channel_max > endpoint.channel_max):
+            asked = "no limit" if channel_max == 0 else str(channel_max)
+            raise AmqpError(
+                530,
+                f"negotiated channel_max = {asked} is higher than the maximum allowed value ({endpoint.channel_max})",
+            )
+        connection.frame_max = frame_max
+        connection.channel_max = channel_max
+        connection.heartbeat_s = heartbeat_s
+        connection.state = AWAIT_OPEN
+
+    def on_open(self, virtual_host: str, _reserved_1: str, _reserved_2: bool) -> None:
+        """The vhost; with it the connection is open."""
+        connection = self.connection
+        vhost = connection.broker.vhosts.get(virtual_host)
+        if vhost is None:
+            raise AmqpError(530, f"vhost {virtual_host} not found")
+        if not connection.user.may_access(virtual_host):
+            raise AmqpError(
+                530, f"access to vhost '{virtual_host}' refused for user '{connection.user.name}'"
+            )
+        connection.vhost = vhost
+        connection.state = RUNNING
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+        if connection.heartbeat_s:
+            connection.endpoint.heartbeats.watch(connection)
+        connection.endpoint.connections_opened += 1
+        connection.write(OPEN_OK)
+
+    def on_update_secret(self, new_secret: bytes, reason: str) -> None:
+        """New credentials on a live connection (RabbitMQ): they must be the same user's, and right."""
+        connection = self.connection
+        assert self.mechanism is not None
+        try:
+            self.mechanism.update_secret(new_secret)
+        except AccessRefused as error:
+            raise AmqpError(530, f"New secret was refused by one of the backends: {error.text}") from None
+        log.info("%s: secret of user '%s' updated: %s", connection.peer, connection.user.name, reason)
+        connection.write(method_frame(0, "connection.update-secret-ok"))
+
+    # ── channels ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def on_unopened_channel(self, frame_type: int, number: int, payload: bytes) -> None:
+        """A frame on a channel that is not open: only channel.open may come."""
+        connection = self.connection
+        self.failed_method = payload[:4] if frame_type == 1 else b""
+        if payload[:4] == b"\x00\x14\x00\x0a" and frame_type == 1:
+            if connection.channel_max and number > connection.channel_max:
+                raise AmqpError(
+                    504, f"channel number {number} is above the negotiated maximum {connection.channel_max}"
+                )
+            connection.open_channel(number)
+            connection.endpoint.channels_opened += 1
+            connection.write(CHANNEL_OPEN_OK_START + number.to_bytes(2, "big") + CHANNEL_OPEN_OK_END)
+        elif payload[:4] == b"\x00\x14\x00\x29" and frame_type == 1:
+            return                                      # a late close-ok
+        else:
+            raise AmqpError(504, "expected 'channel.open'")
+
+    def fail_channel(self, channel: Channel, error: AmqpError, method: bytes) -> None:
+        """Close a channel with a reply code; what it held returns. RabbitMQ's texts."""
+        class_id, method_id = numbers_of(method or b"\x00\x3c\x00\x28")
+        connection = self.connection
+        if channel.is_closing:
+            return
+        log.warning("%s channel %d closed: %s", connection.peer, channel.number, error.text)
+        connection.endpoint.channels_failed += 1
+        channel.close()
+        connection.write(
+            method_frame(channel.number, "channel.close", error.code, error.text, class_id, method_id)
+        )
+
+    def end_channel(self, channel: Channel) -> None:
+        """The channel's number is free again."""
+        self.connection.endpoint.channels_closed += 1
+        self.connection.forget_channel(channel.number)
+
+    # ── blocked ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def send_blocked(self, reason: str) -> None:
+        """connection.blocked, for clients that understand it (RabbitMQ)."""
+        if self.connection.hears_blocked:
+            self.connection.write(method_frame(0, "connection.blocked", reason))
+
+    def send_unblocked(self) -> None:
+        """connection.unblocked."""
+        if self.connection.hears_blocked:
+            self.connection.write(method_frame(0, "connection.unblocked"))
+
+    # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def fail(self, error: AmqpError, method: bytes = b"") -> None:
+        """Close the connection with a reply code (§2.2.4: close, then only close-ok is awaited)."""
+        connection = self.connection
+        if connection.state in (CLOSING, CLOSED):
+            self.finish()
+            return
+        class_id, method_id = numbers_of(method or self.failed_method)
+        log.warning("%s: connection closed: %s", connection.peer, error.text)
+        connection.endpoint.connections_failed += 1
+        connection.write(method_frame(0, "connection.close", error.code, error.text, class_id, method_id))
+        self.release()
+        connection.state = CLOSING
+        if error.code == 501:
+            self.finish()           # frames can't be told apart any more: no close-ok can be read
+        else:
+            self.timer = connection.broker.clock.call_at(
+                connection.broker.clock.now_ms + connection.endpoint.handshake_timeout_ms, self.finish
+            )
+
+    def on_internal_error(self, error: Exception) -> None:
+        """Our bug: the peer gets 541, the log the traceback."""
+        log.error("%s: internal error", self.connection.peer, exc_info=error)
+        self.fail(AmqpError(541, "an error of the broker; its log has the details"))
+
+    def shut_down(self, text: str) -> None:
+        """The operator stops the broker."""
+        if self.connection.state == RUNNING:
+            self.fail(AmqpError(320, text), method=b"\0\0\0\0")
+        else:
+            self.finish()
+
+    def on_close(self, _reply_code: int, _reply_text: str, _class_id: int, _method_id: int) -> None:
+        """The client closes."""
+        self.release()
+        self.connection.write(method_frame(0, "connection.close-ok"))
+        self.finish()
+
+    def on_close_ok(self) -> None:
+        """The client has heard that we close."""
+        self.finish()
+
+    def finish(self) -> None:
+        """Send what is left, then close the socket."""
+        self.connection.state = CLOSED
+        self.connection.output.close()
+
+    def end(self, reason: str) -> None:
+        """The socket is gone."""
+        connection = self.connection
+        if connection.state == RUNNING:
+            log.info("%s: connection lost: %s", connection.peer, reason)
+        connection.state = CLOSED
+        self.release()
+        connection.endpoint.connections.discard(connection)
+
+    def release(self) -> None:
+        """Give back everything that the connection holds: channels, consumers, exclusive queues. Once."""
+        connection = self.connection
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+        if connection.vhost is None:
+            return
+        connection.endpoint.connections_closed += connection.state in (RUNNING, CLOSED)
+        connection.endpoint.heartbeats.forget(connection)
+        connection.broker.publishing.discard(connection)
+        vhost = connection.vhost
+        for channel in list(connection.channels.values()):
+            channel.close()
+            connection.endpoint.channels_closed += 1
+        connection.channels.clear()
+        for queue in list(connection.endpoint.exclusive_queues.pop(connection, ())):
+            vhost.remove_queue(queue)
+        connection.vhost = None
+
+
+ALLOWED_IN = {
+    "connection.start-ok": (AWAIT_START_OK,),
+    "connection.secure-ok": (AWAIT_SECURE_OK,),
+    "connection.tune-ok": (AWAIT_TUNE_OK,),
+    "connection.open": (AWAIT_OPEN,),
+    "connection.update-secret": (RUNNING,),
+    "connection.close": (AWAIT_START_OK, AWAIT_SECURE_OK, AWAIT_TUNE_OK, AWAIT_OPEN, RUNNING),
+    "connection.close-ok": (RUNNING,),
+}
+OPEN_OK = method_frame(0, "connection.open-ok", "")
+CHANNEL_OPEN_OK_START = b"\x01"
+CHANNEL_OPEN_OK_END = method_frame(1, "channel.open-ok", b"")[3:]
+
+
+def numbers_of(method: bytes) -> tuple[int, int]:
+    """Class id and method id out of the first four bytes of a method's payload; zeros where there was none."""
+    if len(method) < 4:
+        return 0, 0
+    return int.from_bytes(method[:2], "big"), int.from_bytes(method[2:4], "big")
+
+
+def as_amqp(error: CoreError | AmqpError) -> AmqpError:
+    """Either kind of refusal in AMQP's words."""
+    return error if isinstance(error, AmqpError) else reply_for(error)

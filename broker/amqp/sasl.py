@@ -1,0 +1,123 @@
+"""SASL mechanisms of the handshake (RFC 4422): PLAIN, AMQPLAIN, EXTERNAL, ANONYMOUS.
+
+A mechanism turns responses into a user, or into another challenge. It knows nothing of frames.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from broker.core.errors import AccessRefused, TableError
+from broker.core.properties import decode_table
+
+if TYPE_CHECKING:
+    from broker.amqp.connection import AmqpConnection
+
+
+class Mechanism:
+    """One login in progress."""
+
+    name = ""
+
+    def __init__(self, connection: AmqpConnection) -> None:
+        """Asks the connection who its peer is, and the broker's access whether that is true."""
+        self.connection = connection
+        self.user_name = ""
+
+    def respond(self, response: bytes) -> Any:
+        """The user, or `bytes`: the next challenge. Raises AccessRefused."""
+        raise NotImplementedError
+
+    def update_secret(self, secret: bytes) -> None:
+        """Check new credentials of the same user. Raises AccessRefused."""
+        self.authenticate(self.user_name, secret)
+
+    def authenticate(self, name: str, password: bytes) -> Any:
+        """The user of that name, if the password is right."""
+        self.user_name = name
+        peer = self.connection.peer
+        return self.connection.broker.access.authenticate(name, password, is_loopback(peer), peer.rpartition(":")[0])
+
+
+class Plain(Mechanism):
+    """RFC 4616: authorization identity, NUL, name, NUL, password."""
+
+    name = "PLAIN"
+
+    def respond(self, response: bytes) -> Any:
+        """See Mechanism."""
+        parts = response.split(b"\0")
+        if len(parts) != 3:
+            raise AccessRefused("a PLAIN response is not of the form [authzid] NUL name NUL password")
+        return self.authenticate(parts[1].decode("utf-8", "replace"), parts[2])
+
+
+class AmqPlain(Mechanism):
+    """AMQP 0-8's own: a field table with LOGIN and PASSWORD, without the table's length."""
+
+    name = "AMQPLAIN"
+
+    def respond(self, response: bytes) -> Any:
+        """See Mechanism."""
+        try:
+            table = decode_table(len(response).to_bytes(4, "big") + response)
+        except TableError as error:
+            raise AccessRefused(f"AMQPLAIN response: {error}") from None
+        name, password = table.get("LOGIN"), table.get("PASSWORD")
+        if not isinstance(name, str) or not isinstance(password, str):
+            raise AccessRefused("an AMQPLAIN response lacks LOGIN or PASSWORD")
+        return self.authenticate(name, password.encode("utf-8", "surrogateescape"))
+
+
+class External(Mechanism):
+    """RFC 4422 appendix A: the certificate that the peer proved in the TLS handshake names the user (its common name)."""
+
+    name = "EXTERNAL"
+
+    def respond(self, _response: bytes) -> Any:
+        """See Mechanism."""
+        certificate = self.connection.tls.getpeercert() if self.connection.tls is not None else None
+        if not certificate:
+            raise AccessRefused("EXTERNAL without a client certificate")
+        names = [value for part in certificate["subject"] for key, value in part if key == "commonName"]
+        if not names:
+            raise AccessRefused("the client certificate has no common name")
+        self.user_name = names[0]
+        return self.connection.broker.access.admit_external(names[0], is_loopback(self.connection.peer))
+
+    def update_secret(self, secret: bytes) -> None:
+        """A certificate can't be replaced by a secret."""
+        raise AccessRefused("EXTERNAL has no secret")
+
+
+class Anonymous(Mechanism):
+    """RFC 4505, where the operator allows it: everybody is the user that the configuration names."""
+
+    name = "ANONYMOUS"
+
+    def respond(self, _response: bytes) -> Any:
+        """See Mechanism."""
+        self.user_name = self.connection.endpoint.anonymous_user
+        return self.connection.broker.access.admit_external(self.user_name, is_loopback(self.connection.peer))
+
+    def update_secret(self, secret: bytes) -> None:
+        """Nobody has no secret."""
+        raise AccessRefused("ANONYMOUS has no secret")
+
+
+MECHANISMS: dict[str, type[Mechanism]] = {kind.name: kind for kind in (Plain, AmqPlain, External, Anonymous)}
+
+
+def offered(connection: AmqpConnection) -> list[str]:
+    """What may be chosen on this connection."""
+    names = ["PLAIN", "AMQPLAIN"]
+    if connection.tls is not None and connection.tls.getpeercert():
+        names.insert(0, "EXTERNAL")
+    if connection.endpoint.anonymous_user:
+        names.append("ANONYMOUS")
+    return names
+
+
+def is_loopback(peer: str) -> bool:
+    """True for a peer on this machine."""
+    return peer.startswith(("127.", "[::1]", "[::ffff:127.", "unix:"))

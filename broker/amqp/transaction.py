@@ -1,0 +1,65 @@
+"""tx.select: publishes and settlements that are held back until tx.commit (AMQP 0-9-1 §1.9).
+
+All of a transaction enters the same batch of the store, so that a crash leaves all of it or nothing; commit-ok follows
+the disk.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from broker.amqp.translate import AmqpError
+
+if TYPE_CHECKING:
+    from broker.amqp.channel import Channel
+
+
+class Transaction:
+    """What a channel in transaction mode has been asked to do and has not done."""
+
+    __slots__ = ("body_bytes", "channel", "publishes", "settlements")
+
+    def __init__(self, channel: Channel) -> None:
+        """An empty transaction."""
+        self.channel = channel
+        self.publishes: list[tuple[Any, Any, bool]] = []
+        self.settlements: list[tuple[int, bool, int]] = []
+        self.body_bytes = 0
+
+    def publish(self, exchange: Any, message: Any, mandatory: bool) -> None:
+        """Hold a message back (core.message.Message)."""
+        self.publishes.append((exchange, message, mandatory))
+        self.body_bytes += message.body_size
+        self.check_limits()
+
+    def settle(self, tag: int, multiple: bool, outcome: int) -> None:
+        """Hold an acknowledgement back."""
+        self.settlements.append((tag, multiple, outcome))
+        self.check_limits()
+
+    def check_limits(self) -> None:
+        """A transaction is memory: it ends somewhere."""
+        endpoint = self.channel.connection.endpoint
+        operations = len(self.publishes) + len(self.settlements)
+        if operations > endpoint.transaction_operations_max or self.body_bytes > endpoint.transaction_bytes_max:
+            self.rollback()
+            raise AmqpError(
+                406,
+                f"a transaction holds at most {endpoint.transaction_operations_max} operations and "
+                f"{endpoint.transaction_bytes_max} bytes",
+            )
+
+    def commit(self) -> None:
+        """Do it all, in order. Raises AmqpError for an unknown delivery tag, as the settlement itself would have."""
+        publishes, settlements = self.publishes, self.settlements
+        self.rollback()
+        for exchange, message, mandatory in publishes:
+            self.channel.publish_now(exchange, message, mandatory)
+        for tag, multiple, outcome in settlements:
+            self.channel.settle(tag, multiple, outcome)
+
+    def rollback(self) -> None:
+        """Forget it all; deliveries that were to be settled are unacked as before."""
+        self.publishes = []
+        self.settlements = []
+        self.body_bytes = 0

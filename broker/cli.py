@@ -1,0 +1,147 @@
+"""The `hubbub` command.
+
+Owns what the operator types and reads. Refuses to know how anything is done: `server` serves, `config` reads settings.
+
+Exit codes: 0 done, 1 it did not work, 2 the command or the configuration is wrong. Never a traceback for what the operator
+can mend.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import click
+
+from broker import config, logs
+from broker.net.listener import ListenError
+from broker.net.tls import TlsError
+from broker.version import VERSION
+from storage.errors import StoreError, StoreLockedError
+
+config_option = click.option(
+    "--config", "config_path", type=click.Path(path_type=Path, dir_okay=False), help="A YAML file with settings."
+)
+data_dir_option = click.option("--data-dir", type=str, help="Where the store is. Overrides `data_dir` of the settings.")
+set_option = click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One setting, with dots: amqp.port=5673."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="hubbub")
+def main() -> None:
+    """Hubbub, a message broker."""
+
+
+@main.command()
+@config_option
+@data_dir_option
+@set_option
+def serve(config_path: Path | None, data_dir: str | None, assignments: tuple[str, ...]) -> None:
+    """Run the broker until SIGTERM or SIGINT."""
+    from broker import server  # the compiled core: a command that only reads settings need not load it
+
+    settings = _load(config_path, assignments, data_dir)
+    logs.configure(settings.log.format, settings.log.level)
+    try:
+        server.run(settings)
+    except (StoreError, ListenError, TlsError, OSError) as error:
+        _fail(str(error))
+
+
+@main.command()
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+@config_option
+@data_dir_option
+@set_option
+@click.option("--user", default="guest", show_default=True, help="An administrator of the running broker.")
+@click.option("--password", default="guest", help="That user's password.")
+def backup(
+    directory: Path,
+    config_path: Path | None,
+    data_dir: str | None,
+    assignments: tuple[str, ...],
+    user: str,
+    password: str,
+) -> None:
+    """Write a consistent copy of the store to DIRECTORY, which must not exist or be empty.
+
+    A running broker is asked through its management port and goes on meanwhile. Where none runs, the store is opened here.
+    """
+    settings = _load(config_path, assignments, data_dir)
+    directory = directory.resolve()
+    if directory.exists() and any(directory.iterdir()):
+        _fail(f"{directory} is not empty")
+    if data_dir is not None:
+        try:
+            _backup_offline(settings, directory)
+        except StoreLockedError:
+            pass  # it runs: ask it
+        except (StoreError, OSError) as error:
+            _fail(str(error))
+        else:
+            click.echo(f"backed up {settings.data_dir} to {directory}")
+            return
+    _backup_online(settings, directory, user, password)
+    click.echo(f"the broker has backed up its store to {directory}")
+
+
+@main.group("config")
+def config_group() -> None:
+    """Look at settings."""
+
+
+@config_group.command("check")
+@click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
+def check(path: Path) -> None:
+    """Say whether the file FILE is a valid configuration."""
+    _load(path, (), None)
+    click.echo(f"{path}: valid")
+
+
+def _load(path: Path | None, assignments: tuple[str, ...], data_dir: str | None) -> config.Settings:
+    try:
+        return config.load(path, assignments, data_dir=data_dir)
+    except config.ConfigError as error:
+        click.echo(f"hubbub: {error}", err=True)
+        sys.exit(2)
+
+
+def _backup_offline(settings: config.Settings, directory: Path) -> None:
+    from storage.lmdb_store import LmdbStore
+
+    if not Path(settings.data_dir).is_dir():
+        _fail(f"{settings.data_dir}: there is no such data directory")
+    store = LmdbStore(settings.data_dir)
+    try:
+        store.backup(str(directory))
+    finally:
+        store.abandon()
+
+
+def _backup_online(settings: config.Settings, directory: Path, user: str, password: str) -> None:
+    if settings.management.port is None:
+        _fail("the broker has no management port to ask")
+    url = f"http://{settings.management.address}:{settings.management.port}/api/hubbub/backup"
+    login = base64.b64encode(f"{user}:{password}".encode()).decode()
+    request = urllib.request.Request(
+        url,
+        json.dumps({"directory": str(directory)}).encode(),
+        {"Authorization": f"Basic {login}", "Content-Type": "application/json"},
+    )
+    try:
+        urllib.request.urlopen(request).close()
+    except urllib.error.HTTPError as error:
+        _fail(f"the broker refused: {error.read().decode(errors='replace') or error.reason}")
+    except OSError as error:
+        _fail(f"no broker answers on {url}: {error}")
+
+
+def _fail(text: str) -> None:
+    click.echo(f"hubbub: {text}", err=True)
+    sys.exit(1)

@@ -1,0 +1,340 @@
+"""Settings: typed, read from YAML, validated once, handed down by constructors.
+
+Owns the names, types and defaults of what the operator may set, and the words for what is wrong. Refuses to know what the
+settings are used for.
+
+Invariants: no setting does nothing; a wrong key or value is a `ConfigError` that names where it stands, the key, what was
+expected and what was found; values given by `--set` win over the file, the file over the defaults.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import yaml
+from msgspec import Meta, Struct, field, inspect
+
+from broker.limits import Limits
+from broker.logs import LogFormat, LogLevel
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+"""A TCP port; 0: any that is free (the start-up summary tells which)."""
+Milliseconds = Annotated[int, Meta(ge=1)]
+Bytes = Annotated[int, Meta(ge=0)]
+
+
+class ConfigError(Exception):
+    """The settings cannot be used. The text is for the operator: `FILE:LINE: key.path: expected …, got …`."""
+
+
+class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What every part of the settings has in common."""
+
+
+class Durability(Section, frozen=True):
+    """When "yes" is said."""
+
+    mode: Literal["fsync", "interval"] = "fsync"
+    """`fsync`: nobody is told "yes" before the disk has it. `interval`: the disk has it at most `interval_ms` later."""
+    interval_ms: Milliseconds = 10
+
+
+class Memory(Section, frozen=True):
+    """What messages may take of the machine's memory."""
+
+    messages_bytes_max: Annotated[int, Meta(ge=1024 * 1024)] | None = None
+    """Above this publishers are blocked until messages have left; null: 40 % of the machine's memory."""
+
+
+class Amqp(Section, frozen=True):
+    """The AMQP 0-9-1 listeners."""
+
+    address: str = "0.0.0.0"
+    port: Port | None = 5672
+    """Null: no plain listener."""
+    tls_port: Port | None = None
+    """Null: no TLS listener. Needs `tls.certificate` and `tls.key`. By custom 5671."""
+    frame_max: Annotated[int, Meta(ge=4096, le=16 * 1024 * 1024)] = 131_072
+    channel_max: Annotated[int, Meta(ge=1, le=65535)] = 2047
+    heartbeat_s: Annotated[int, Meta(ge=0, le=65535)] = 60
+    """Proposed to clients; 0: none."""
+
+
+class Tls(Section, frozen=True):
+    """The certificate that the TLS listeners show, and what they ask of clients. Paths of PEM files."""
+
+    certificate: str | None = None
+    key: str | None = None
+    ca: str | None = None
+    """Who signs the clients' certificates."""
+    verify: Literal["none", "optional", "required"] = "none"
+
+
+class Management(Section, frozen=True):
+    """The HTTP API and the overview page."""
+
+    address: str = "127.0.0.1"
+    port: Port | None = 15672
+    """Null: none."""
+
+
+class Metrics(Section, frozen=True):
+    """Prometheus's endpoint, without a login."""
+
+    address: str = "127.0.0.1"
+    port: Port | None = 15692
+    """Null: none."""
+
+
+class Permission(Section, frozen=True):
+    """What a user may do in one vhost: regular expressions over names, as RabbitMQ has them."""
+
+    vhost: str = "/"
+    configure: str = ".*"
+    write: str = ".*"
+    read: str = ".*"
+
+
+class User(Section, frozen=True):
+    """A user of a new store. Once there are users in the store, those alone count."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=255)]
+    password: str
+    tags: list[str] = field(default_factory=list)
+    permissions: list[Permission] = field(default_factory=lambda: [Permission()])
+    loopback_only: bool = False
+    """May log in only from this machine."""
+
+
+class Anonymous(Section, frozen=True):
+    """SASL ANONYMOUS."""
+
+    enabled: bool = False
+    user: str = "guest"
+    """As whom an anonymous client acts."""
+
+
+class Log(Section, frozen=True):
+    """The log on standard error."""
+
+    format: LogFormat = "text"
+    level: LogLevel = "info"
+
+
+def _default_users() -> list[User]:
+    return [User(name="guest", password="guest", tags=["administrator"], loopback_only=True)]
+
+
+class Settings(Section, frozen=True):
+    """Everything that the operator may set."""
+
+    data_dir: Annotated[str, Meta(min_length=1)] = "data"
+    disk_free_min_bytes: Bytes = 50_000_000
+    """With less than this free on the disk of `data_dir`, publishers are blocked."""
+    durability: Durability = field(default_factory=Durability)
+    memory: Memory = field(default_factory=Memory)
+    amqp: Amqp = field(default_factory=Amqp)
+    tls: Tls = field(default_factory=Tls)
+    management: Management = field(default_factory=Management)
+    metrics: Metrics = field(default_factory=Metrics)
+    users: list[User] = field(default_factory=_default_users)
+    anonymous: Anonymous = field(default_factory=Anonymous)
+    vhosts: list[Annotated[str, Meta(min_length=1, max_length=255)]] = field(default_factory=lambda: ["/"])
+    limits: Limits = field(default_factory=Limits)
+    log: Log = field(default_factory=Log)
+
+
+def load(
+    path: Path | None = None, assignments: Sequence[str] = (), *, data_dir: str | None = None
+) -> Settings:
+    """The settings from a YAML file, `key=value` assignments with dotted keys, and the data directory. ConfigError."""
+    tree: dict[str, Any] = {}
+    places: dict[str, str] = {}
+    if path is not None:
+        tree = _read(path, places)
+    for assignment in assignments:
+        _assign(tree, places, assignment)
+    if data_dir is not None:
+        tree["data_dir"] = data_dir
+        places["data_dir"] = "--data-dir"
+    fallback = str(path) if path is not None else "configuration"
+    try:
+        settings = msgspec.convert(tree, Settings)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_explain(str(error), tree, places, fallback)) from None
+    for key, text in _contradictions(settings):
+        raise ConfigError(f"{_place(key, places, fallback)}: {key}: {text}")
+    return settings
+
+
+# ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _read(path: Path, places: dict[str, str]) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: expected UTF-8 text") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{path}:{line}: expected YAML: {error.problem}") from None
+    if root is None:
+        return {}
+    if not isinstance(root, yaml.MappingNode):
+        raise ConfigError(f"{path}:{root.start_mark.line + 1}: expected a mapping of settings, got {_kind(root)}")
+    value = _value(root, "", path, places)
+    assert isinstance(value, dict)
+    return value
+
+
+def _value(node: yaml.Node, key: str, path: Path, places: dict[str, str]) -> Any:
+    """The node's value; remembers on which line each key stands."""
+    if isinstance(node, yaml.MappingNode):
+        mapping: dict[str, Any] = {}
+        for name_node, value_node in node.value:
+            name = str(name_node.value)
+            inner = f"{key}.{name}" if key else name
+            if name in mapping:
+                raise ConfigError(f"{path}:{name_node.start_mark.line + 1}: {inner}: expected once, got twice")
+            places[inner] = f"{path}:{name_node.start_mark.line + 1}"
+            mapping[name] = _value(value_node, inner, path, places)
+        return mapping
+    if isinstance(node, yaml.SequenceNode):
+        items = []
+        for index, item in enumerate(node.value):
+            places[f"{key}[{index}]"] = f"{path}:{item.start_mark.line + 1}"
+            items.append(_value(item, f"{key}[{index}]", path, places))
+        return items
+    try:
+        return yaml.SafeLoader("").construct_object(node, deep=True)  # type: ignore[no-untyped-call]
+    except (yaml.MarkedYAMLError, ValueError) as error:
+        problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else error
+        raise ConfigError(f"{path}:{node.start_mark.line + 1}: {key}: expected a value, got {problem}") from None
+
+
+def _kind(node: yaml.Node) -> str:
+    return "a list" if isinstance(node, yaml.SequenceNode) else f"`{node.value}`"
+
+
+def _assign(tree: dict[str, Any], places: dict[str, str], assignment: str) -> None:
+    """`--set amqp.port=5673`: the value is YAML, except where text is expected."""
+    key, equals, text = assignment.partition("=")
+    place = f"--set {assignment}"
+    names = key.strip().split(".")
+    if not equals or not all(names):
+        raise ConfigError(f"{place}: expected key=value")
+    inner = tree
+    for depth, name in enumerate(names[:-1]):
+        inner = inner.setdefault(name, {})
+        places.setdefault(".".join(names[: depth + 1]), place)
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{place}: {'.'.join(names[: depth + 1])}: expected a section")
+    if isinstance(_type_of(key.strip()), inspect.StrType):
+        value: Any = text
+    else:
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ConfigError(f"{place}: {key}: expected YAML, got `{text}`") from None
+    inner[names[-1]] = value
+    places[".".join(names)] = place
+
+
+# ── explaining ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
+    """What is wrong between settings that are each right."""
+    tls, amqp = settings.tls, settings.amqp
+    if amqp.tls_port is not None and not (tls.certificate and tls.key):
+        yield "amqp.tls_port", "expected tls.certificate and tls.key as well"
+    if amqp.tls_port is None and (tls.certificate or tls.key or tls.ca):
+        yield "tls", "expected amqp.tls_port as well: without it no listener uses the certificate"
+    if tls.verify != "none" and not tls.ca:
+        yield "tls.verify", f"expected tls.ca as well, to verify clients as `{tls.verify}`"
+    for name in ("certificate", "key", "ca"):
+        file = getattr(tls, name)
+        if file is not None and not Path(file).is_file():
+            yield f"tls.{name}", f"expected a file, got `{file}`, which there is not"
+    if settings.limits.read_bytes_max < 2 * amqp.frame_max:
+        yield "limits.read_bytes_max", f"expected at least {2 * amqp.frame_max}, twice amqp.frame_max"
+    if settings.anonymous.enabled and settings.anonymous.user not in {user.name for user in settings.users}:
+        yield "anonymous.user", f"expected one of users, got `{settings.anonymous.user}`"
+    for index, user in enumerate(settings.users):
+        for number, permission in enumerate(user.permissions):
+            for verb in ("configure", "write", "read"):
+                try:
+                    re.compile(getattr(permission, verb))
+                except re.error as error:
+                    yield f"users[{index}].permissions[{number}].{verb}", f"expected a regular expression: {error}"
+    for name in Limits.__struct_fields__:
+        if getattr(settings.limits, name) < 1:
+            yield f"limits.{name}", f"expected `int` >= 1, got `{getattr(settings.limits, name)}`"
+
+
+def _explain(text: str, tree: Any, places: dict[str, str], fallback: str) -> str:
+    """msgspec's error in the operator's words, with the place where the key stands."""
+    text, _, path = text.partition(" - at `$")
+    key = path.rstrip("`").removeprefix(".")
+    unknown = re.search(r"unknown field `(.*?)`", text)
+    missing = re.search(r"missing required field `(.*?)`", text)
+    if unknown:
+        name = f"{key}.{unknown.group(1)}" if key else unknown.group(1)
+        known = _names_in(key)
+        near = difflib.get_close_matches(unknown.group(1), known, n=1, cutoff=0.5)
+        hint = f"; did you mean `{near[0]}`?" if near else ""
+        return f"{_place(name, places, fallback)}: {name}: expected one of {', '.join(known)}, got an unknown key{hint}"
+    if missing:
+        return f"{_place(key, places, fallback)}: {key}.{missing.group(1)}: expected a value, got none"
+    expected = _type_of(key)
+    if isinstance(expected, inspect.LiteralType) and "enum" in text:
+        text = f"expected one of {', '.join(map(str, sorted(expected.values)))}"
+    text = text[:1].lower() + text[1:]
+    if ", got" not in text:
+        text = f"{text}, got `{_at(tree, key)}`"
+    return f"{_place(key, places, fallback)}: {key}: {text}"
+
+
+def _steps(key: str) -> list[str]:
+    return re.findall(r"[^.\[\]]+", key)
+
+
+def _at(tree: Any, key: str) -> Any:
+    for step in _steps(key):
+        tree = tree[int(step)] if isinstance(tree, list) else tree[step]
+    return tree
+
+
+def _place(key: str, places: dict[str, str], fallback: str) -> str:
+    """Where the key stands, or else the nearest section around it."""
+    while key and key not in places:
+        key = re.sub(r"(\.|^)[^.\[]+$|\[\d+\]$", "", key)
+    return places.get(key, fallback)
+
+
+def _type_of(key: str) -> inspect.Type | None:
+    """What is expected at `key`, without an alternative null; None for an unknown key."""
+    found: inspect.Type | None = inspect.type_info(Settings)
+    for step in _steps(key):
+        if isinstance(found, inspect.StructType):
+            found = next((each.type for each in found.fields if each.name == step), None)
+        elif isinstance(found, inspect.ListType):
+            found = found.item_type
+        else:
+            return None
+        if isinstance(found, inspect.UnionType):
+            found = next(each for each in found.types if not isinstance(each, inspect.NoneType))
+    return found
+
+
+def _names_in(key: str) -> list[str]:
+    section = _type_of(key)
+    return [each.name for each in section.fields] if isinstance(section, inspect.StructType) else []

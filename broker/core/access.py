@@ -1,0 +1,373 @@
+"""Who may do what: users, their passwords and tags, and their permissions in each vhost.
+
+Owns authentication and authorization. Refuses to know SASL mechanisms and connections: it gets a name, a password and
+where the peer is. Definitions live in the store, one per user and one per (vhost, user).
+
+Passwords are hashed with argon2id; RabbitMQ's salted SHA-256 and SHA-512 hashes, as its definitions export them, are
+accepted too. Verifying one costs about 20 ms of the loop on purpose, so a password that was right is remembered for the
+life of the process, as a keyed hash, and wrong ones are counted: after a few, the pair of user and peer has to wait,
+and after some more the peer, whatever name it tries.
+
+Invariants: `generation` changes with every edit, so that whoever keeps an answer knows when it is stale; a User that
+was deleted may nothing, though connections still hold it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+import secrets
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+import msgpack
+from argon2 import PasswordHasher
+from argon2.exceptions import Argon2Error, InvalidHashError
+
+from broker.core.errors import AccessRefused, NotFound, PreconditionFailed
+from storage.layout import Database, definition_key, definition_prefix
+
+ARGON2ID = "argon2id"
+SALTED = {"rabbit_password_hashing_sha256": hashlib.sha256, "rabbit_password_hashing_sha512": hashlib.sha512}
+SALT_BYTES = 4
+DEFAULT_EXCHANGE_NAME = "amq.default"
+"""The name by which permissions speak of the nameless exchange, as in RabbitMQ."""
+
+ANSWERS_MAX = 4096
+FAILURES_MAX = 10_000
+ANY_NAME = "\0"
+FAILURES_FREE = 5
+FAILURES_FREE_PEER = 50
+WAIT_MS_FIRST = 1_000
+WAIT_MS_MAX = 60_000
+SCAN_SLICE = 1000
+
+
+class Store(Protocol):
+    """What is needed of storage.interface.Store."""
+
+    def put(self, database: int, key: bytes, value: bytes) -> None:
+        """Set with the open batch."""
+
+    def delete(self, database: int, key: bytes) -> None:
+        """Remove with the open batch."""
+
+    def scan(self, database: int, start: bytes, end: bytes | None, limit: int) -> list[tuple[bytes, bytes]]:
+        """Committed pairs in order."""
+
+
+class Clock(Protocol):
+    """What is needed of core.clock.Clock."""
+
+    now_ms: int
+
+
+class Permission:
+    """What one user may do in one vhost: three regular expressions over names."""
+
+    __slots__ = ("configure", "patterns", "read", "write")
+
+    def __init__(self, configure: str, write: str, read: str) -> None:
+        """Raises PreconditionFailed for a pattern that is no regular expression."""
+        self.configure = configure
+        self.write = write
+        self.read = read
+        self.patterns = {"configure": compiled(configure), "write": compiled(write), "read": compiled(read)}
+
+
+def compiled(pattern: str) -> re.Pattern[str]:
+    """A permission's pattern. An empty one matches only the empty name, as in RabbitMQ."""
+    try:
+        return re.compile(pattern or "^$")
+    except re.error as error:
+        raise PreconditionFailed(f"'{pattern}' is not a regular expression: {error}") from None
+
+
+class User:
+    """One user. Connections hold it, so an edit shows at their next question."""
+
+    __slots__ = ("algorithm", "answers", "loopback_only", "name", "password_hash", "permissions", "tags")
+
+    def __init__(self, name: str, password_hash: str, algorithm: str, tags: Iterable[str], loopback_only: bool) -> None:
+        """`tags`: such as "administrator"; `loopback_only`: may come only from the machine itself."""
+        self.name = name
+        self.password_hash = password_hash
+        self.algorithm = algorithm
+        self.tags = tuple(tags)
+        self.loopback_only = loopback_only
+        self.permissions: dict[str, Permission] = {}
+        self.answers: dict[tuple[str, str, str], bool] = {}
+
+    def may_access(self, vhost: str) -> bool:
+        """May the user open a connection to the vhost?"""
+        return vhost in self.permissions
+
+    def may_configure(self, vhost: str, name: str) -> bool:
+        """May the user declare and delete what has this name?"""
+        return self.may(vhost, "configure", name)
+
+    def may_write(self, vhost: str, name: str) -> bool:
+        """May the user publish to this exchange, or bind to this queue?"""
+        return self.may(vhost, "write", name)
+
+    def may_read(self, vhost: str, name: str) -> bool:
+        """May the user consume from this queue, or bind from this exchange?"""
+        return self.may(vhost, "read", name)
+
+    def may(self, vhost: str, verb: str, name: str) -> bool:
+        """`verb`: configure, write or read. The pattern may match anywhere in the name, as RabbitMQ's do."""
+        question = (vhost, verb, name)
+        answer = self.answers.get(question)
+        if answer is None:
+            permission = self.permissions.get(vhost)
+            answer = (
+                permission is not None and permission.patterns[verb].search(name or DEFAULT_EXCHANGE_NAME) is not None
+            )
+            if len(self.answers) >= ANSWERS_MAX:
+                self.answers.clear()
+            self.answers[question] = answer
+        return answer
+
+
+class Failures:
+    """How often logins failed, by user and peer. Forgets the oldest when there are too many."""
+
+    def __init__(self, clock: Clock) -> None:
+        """`clock`: now_ms."""
+        self.clock = clock
+        self.by_pair: OrderedDict[tuple[str, str], tuple[int, int]] = OrderedDict()
+
+    def wait_ms(self, name: str, peer: str) -> int:
+        """How long until this user may try again from there; 0: now."""
+        _, until_ms = self.by_pair.get((name, peer), (0, 0))
+        _, peer_until_ms = self.by_pair.get((ANY_NAME, peer), (0, 0))
+        return max(0, until_ms - self.clock.now_ms, peer_until_ms - self.clock.now_ms)
+
+    def count(self, name: str, peer: str) -> None:
+        """One more. The first few are free, then the wait doubles each time."""
+        for pair, free in (((name, peer), FAILURES_FREE), ((ANY_NAME, peer), FAILURES_FREE_PEER)):
+            failed = self.by_pair.pop(pair, (0, 0))[0] + 1
+            wait_ms = min(WAIT_MS_MAX, WAIT_MS_FIRST << min(failed - free, 20)) if failed >= free else 0
+            self.by_pair[pair] = (failed, self.clock.now_ms + wait_ms)
+        while len(self.by_pair) > FAILURES_MAX:
+            self.by_pair.popitem(last=False)
+
+    def forget(self, name: str, peer: str) -> None:
+        """The password was right."""
+        self.by_pair.pop((name, peer), None)
+
+
+class Access:
+    """All users and permissions."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        """Empty until `restore`."""
+        self.store = store
+        self.users: dict[str, User] = {}
+        self.generation = 0
+        self.logins = 0
+        self.logins_refused = 0
+        self.failures = Failures(clock)
+        self.hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+        self.memory_key = secrets.token_bytes(32)
+        self.right: dict[str, tuple[bytes, str]] = {}
+        # Verified for names that do not exist, so that the time it takes does not tell which names do.
+        self.nobody = User("", self.hasher.hash(secrets.token_bytes(16)), ARGON2ID, (), False)
+
+    # ── the store ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def restore(self, default_vhost: str = "/") -> None:
+        """Read all users and permissions. Where there is no user, guest/guest is made, for the machine itself."""
+        for value in self.scan("user"):
+            tags, loopback_only = value["tags"], value["loopback_only"]
+            user = User(value["name"], value["password_hash"], value["algorithm"], tags, loopback_only)
+            self.users[user.name] = user
+        for value in self.scan("permission"):
+            permitted = self.users.get(value["user"])
+            if permitted is not None:
+                permission = Permission(value["configure"], value["write"], value["read"])
+                permitted.permissions[value["vhost"]] = permission
+        self.generation += 1
+        if not self.users:
+            self.add_user("guest", b"guest", tags=("administrator",), loopback_only=True)
+            self.set_permission(default_vhost, "guest", ".*", ".*", ".*")
+
+    def scan(self, kind: str) -> Iterator[dict[str, Any]]:
+        """All definitions of a kind."""
+        start, end = definition_prefix(kind)
+        while True:
+            pairs = self.store.scan(Database.DEFINITIONS, start, end, SCAN_SLICE)
+            for _, value in pairs:
+                yield msgpack.unpackb(value)
+            if len(pairs) < SCAN_SLICE:
+                return
+            start = pairs[-1][0] + b"\0"
+
+    def put_user(self, user: User) -> None:
+        """Write a user down with the open batch."""
+        value = {
+            "name": user.name,
+            "password_hash": user.password_hash,
+            "algorithm": user.algorithm,
+            "tags": list(user.tags),
+            "loopback_only": user.loopback_only,
+        }
+        self.store.put(Database.DEFINITIONS, definition_key("user", "", user.name), msgpack.packb(value))
+        self.changed(user)
+
+    def changed(self, user: User) -> None:
+        """Forget what was answered before an edit."""
+        user.answers.clear()
+        self.generation += 1
+
+    # ── edits ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def user(self, name: str) -> User:
+        """The user of that name. Raises NotFound."""
+        try:
+            return self.users[name]
+        except KeyError:
+            raise NotFound(f"no user '{name}'") from None
+
+    def add_user(self, name: str, password: bytes, *, tags: Iterable[str] = (), loopback_only: bool = False) -> User:
+        """Create a user, or give an existing one this password and these tags."""
+        hashed = self.hasher.hash(password)
+        return self.import_user(name, hashed, ARGON2ID, tags=tags, loopback_only=loopback_only)
+
+    def import_user(
+        self, name: str, password_hash: str, algorithm: str, *, tags: Iterable[str] = (), loopback_only: bool = False
+    ) -> User:
+        """Create or change a user whose password is hashed already: `algorithm` is argon2id or one of RabbitMQ's names.
+
+        Raises PreconditionFailed for a hash that cannot be verified.
+        """
+        if not name:
+            raise PreconditionFailed("a user's name cannot be empty")
+        if algorithm != ARGON2ID and (algorithm not in SALTED or len(salted_parts(password_hash)[0]) < SALT_BYTES):
+            raise PreconditionFailed(f"the password hash of user '{name}' is not one of {algorithm}")
+        user = self.users.get(name)
+        if user is None:
+            user = self.users[name] = User(name, password_hash, algorithm, tags, loopback_only)
+        else:
+            user.password_hash, user.algorithm = password_hash, algorithm
+            user.tags, user.loopback_only = tuple(tags), loopback_only
+        self.right.pop(name, None)
+        self.put_user(user)
+        return user
+
+    def set_password(self, name: str, password: bytes) -> None:
+        """Change a password. Raises NotFound."""
+        user = self.user(name)
+        user.password_hash, user.algorithm = self.hasher.hash(password), ARGON2ID
+        self.right.pop(name, None)
+        self.put_user(user)
+
+    def set_tags(self, name: str, tags: Iterable[str]) -> None:
+        """Replace a user's tags. Raises NotFound."""
+        user = self.user(name)
+        user.tags = tuple(tags)
+        self.put_user(user)
+
+    def delete_user(self, name: str) -> None:
+        """Remove a user with all permissions. Raises NotFound."""
+        user = self.user(name)
+        for vhost in list(user.permissions):
+            self.clear_permission(vhost, name)
+        del self.users[name]
+        self.right.pop(name, None)
+        self.store.delete(Database.DEFINITIONS, definition_key("user", "", name))
+        self.changed(user)
+
+    def set_permission(self, vhost: str, name: str, configure: str, write: str, read: str) -> None:
+        """Replace a user's permission in a vhost. Raises NotFound, PreconditionFailed."""
+        user = self.user(name)
+        user.permissions[vhost] = Permission(configure, write, read)
+        value = {"vhost": vhost, "user": name, "configure": configure, "write": write, "read": read}
+        self.store.put(Database.DEFINITIONS, definition_key("permission", vhost, name), msgpack.packb(value))
+        self.changed(user)
+
+    def clear_permission(self, vhost: str, name: str) -> None:
+        """Shut a user out of a vhost. Raises NotFound for an unknown user."""
+        user = self.user(name)
+        user.permissions.pop(vhost, None)
+        self.store.delete(Database.DEFINITIONS, definition_key("permission", vhost, name))
+        self.changed(user)
+
+    def delete_vhost(self, vhost: str) -> None:
+        """The vhost is gone, and with it all permissions in it."""
+        for user in self.users.values():
+            if vhost in user.permissions:
+                self.clear_permission(vhost, user.name)
+
+    # ── authentication ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def authenticate(self, name: str, password: bytes, peer_is_loopback: bool, peer: str = "") -> User:
+        """The user whose password this is. `peer`: the peer's address, without its port. Raises AccessRefused."""
+        user = self.users.get(name)
+        if user is not None and self.is_remembered(user, password):
+            return self.admitted(user, peer_is_loopback)
+        wait_ms = self.failures.wait_ms(name, peer)
+        if wait_ms:
+            self.logins_refused += 1
+            raise AccessRefused(f"user '{name}' failed to log in too often; wait {-(-wait_ms // 1000)} s")
+        if user is None or not self.is_right(user, password):
+            if user is None:
+                self.is_right(self.nobody, password)
+            self.failures.count(name, peer)
+            self.logins_refused += 1
+            raise AccessRefused(f"user '{name}' was refused: invalid credentials")
+        self.failures.forget(name, peer)
+        self.right[name] = (self.remembered_form(password), user.password_hash)
+        return self.admitted(user, peer_is_loopback)
+
+    def admit_external(self, name: str, peer_is_loopback: bool) -> User:
+        """The user whom a certificate names (SASL EXTERNAL): no password is asked. Raises AccessRefused."""
+        user = self.users.get(name)
+        if user is None:
+            self.logins_refused += 1
+            raise AccessRefused(f"user '{name}' was refused: invalid credentials")
+        return self.admitted(user, peer_is_loopback)
+
+    def admitted(self, user: User, peer_is_loopback: bool) -> User:
+        """Where the user may come from is looked at only after the password was right."""
+        if user.loopback_only and not peer_is_loopback:
+            self.logins_refused += 1
+            raise AccessRefused(f"user '{user.name}' can only connect via localhost")
+        self.logins += 1
+        return user
+
+    def remembered_form(self, password: bytes) -> bytes:
+        """A keyed hash: useless outside this process."""
+        return hmac.digest(self.memory_key, password, "sha256")
+
+    def is_remembered(self, user: User, password: bytes) -> bool:
+        """True where this password was right before, and the hash is still the same."""
+        remembered = self.right.get(user.name)
+        return (
+            remembered is not None
+            and remembered[1] == user.password_hash
+            and hmac.compare_digest(remembered[0], self.remembered_form(password))
+        )
+
+    def is_right(self, user: User, password: bytes) -> bool:
+        """Verify against the hash, whatever it costs."""
+        if user.algorithm == ARGON2ID:
+            try:
+                return self.hasher.verify(user.password_hash, password)
+            except (Argon2Error, InvalidHashError):
+                return False
+        salt, digest = salted_parts(user.password_hash)
+        return hmac.compare_digest(SALTED[user.algorithm](salt + password).digest(), digest)
+
+
+def salted_parts(password_hash: str) -> tuple[bytes, bytes]:
+    """(salt, digest) of RabbitMQ's base64(salt + hash(salt + password)); both empty where it is no base64."""
+    try:
+        decoded = base64.b64decode(password_hash, validate=True)
+    except (binascii.Error, ValueError):
+        return b"", b""
+    return decoded[:SALT_BYTES], decoded[SALT_BYTES:]

@@ -1,0 +1,202 @@
+"""The whole core behind one name: vhosts, users, the delayed index, alarms, and what is restored at start-up.
+
+Owns what belongs to no single vhost. The server makes one Broker and hands it to listeners; there is no global.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import msgpack
+
+from broker.core.access import Access
+from broker.core.binding import EXCHANGE, QUEUE
+from broker.core.delayed import Delayed
+from broker.core.errors import InvalidPath
+from broker.core.exchange import accept_all
+from broker.core.queue import Queue
+from broker.core.vhost import VirtualHost
+from storage import layout
+from storage.interface import CallbackWaiter
+from storage.layout import Database
+
+DEFAULT_VHOST = "/"
+CLEAN_SHUTDOWN_KEY = b"delivered_up_to"
+SCAN_SLICE = 10_000
+
+
+class Blockable(Protocol):
+    """A connection that publishes, and can be told that publishing has to wait."""
+
+    def block(self, reason: str) -> None:
+        """Stop reading from the publisher and say why."""
+
+    def unblock(self) -> None:
+        """Read on."""
+
+
+class Restored:
+    """What start-up found, for the summary."""
+
+    __slots__ = ("messages", "queues", "seconds")
+
+    def __init__(self, queues: int, messages: int, seconds: float) -> None:
+        """`seconds`: how long reading it took."""
+        self.queues = queues
+        self.messages = messages
+        self.seconds = seconds
+
+
+class Broker:
+    """The core: everything that publishers and consumers of any protocol share."""
+
+    def __init__(self, store: Any, clock: Any, limits: Any) -> None:
+        """`store`: storage.interface.Store, open; `clock`: core.clock.Clock; `limits`: limits.Limits."""
+        self.store = store
+        self.clock = clock
+        self.limits = limits
+        self.vhosts: dict[str, VirtualHost] = {}
+        self.access = Access(store, clock)
+        self.delayed = Delayed(store, clock, self.publish_delayed)
+        self.alarms: dict[str, str] = {}
+        self.publishing: set[Blockable] = set()
+        self.store_ids_used = 0
+        self.queues_declared = 0
+        self.queues_deleted = 0
+        self.deleted_counts: dict[str, int] = {}
+        self.definitions_changed = 0
+
+    # ── start and stop ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def restore(self) -> Restored:
+        """Bring back what the store has: definitions, then for each queue where its messages are (no bodies are read)."""
+        started = time.perf_counter()
+        queues: dict[int, Queue] = {}
+        definitions = {kind: list(self.definitions(kind)) for kind in ("vhost", "exchange", "queue", "binding")}
+        for value in definitions["vhost"]:
+            self.vhosts[value["name"]] = VirtualHost(self, value["name"])
+        for value in definitions["exchange"]:
+            self.vhosts[value["vhost"]].restore_exchange(value)
+        for value in definitions["queue"]:
+            queue = self.vhosts[value["vhost"]].restore_queue(value)
+            queues.update(dict.fromkeys(range(queue.store_id, queue.store_id + len(queue.levels)), queue))
+        for value in definitions["binding"]:
+            self.vhosts[value["vhost"]].restore_binding(value)
+        messages = self.restore_messages(queues)
+        if DEFAULT_VHOST not in self.vhosts:
+            self.add_vhost(DEFAULT_VHOST)
+        self.access.restore()
+        self.delayed.restore()
+        return Restored(len(set(queues.values())), messages, time.perf_counter() - started)
+
+    def definitions(self, kind: str) -> Iterator[dict[str, Any]]:
+        """What the store has of one kind. The names are in the values: long keys are cut."""
+        start, end = layout.definition_prefix(kind)
+        while True:
+            found = self.store.scan(Database.DEFINITIONS, start, end, SCAN_SLICE)
+            for _key, value in found:
+                yield msgpack.unpackb(value)
+            if len(found) < SCAN_SLICE:
+                return
+            start = found[-1][0] + b"\0"
+
+    def restore_messages(self, queues: dict[int, Queue]) -> int:
+        """Give each queue its runs on disk; how many messages there are."""
+        messages = 0
+        for store_id, segment, first_slot, count, size, last_position in self.store.restore(set(queues)):
+            queues[store_id].restore_run(store_id, segment, first_slot, count, size, last_position)
+            messages += count
+        self.store_ids_used = max(queues, default=0)
+        stored = self.store.get(Database.META, CLEAN_SHUTDOWN_KEY)
+        delivered = msgpack.unpackb(stored, strict_map_key=False) if stored is not None else None
+        self.store.delete(Database.META, CLEAN_SHUTDOWN_KEY)
+        for queue in set(queues.values()):
+            # After a crash nobody knows what was delivered: everything may come for the second time, and says so.
+            known = delivered.get(queue.store_id, 0) if delivered is not None else queue.last_position
+            queue.finish_restore(known)
+        return messages
+
+    def close(self) -> None:
+        """Write down what an orderly stop knows and a crash does not: what consumers have seen."""
+        delivered = {
+            queue.store_id: queue.delivered_up_to
+            for vhost in self.vhosts.values()
+            for queue in vhost.queues.values()
+            if queue.durable and queue.ready_count
+        }
+        self.store.put(Database.META, CLEAN_SHUTDOWN_KEY, msgpack.packb(delivered))
+
+    # ── vhosts ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def vhost(self, name: str) -> VirtualHost:
+        """The vhost of that name. Raises InvalidPath."""
+        try:
+            return self.vhosts[name]
+        except KeyError:
+            raise InvalidPath(f"vhost '{name}' not found") from None
+
+    def add_vhost(self, name: str) -> VirtualHost:
+        """Create a vhost, or find it."""
+        if name not in self.vhosts:
+            self.vhosts[name] = VirtualHost(self, name)
+            self.put_definition(layout.definition_key("vhost", name), {"name": name})
+        return self.vhosts[name]
+
+    def put_definition(self, key: bytes, value: dict[str, Any]) -> None:
+        """Make a definition outlive a restart, with the open batch."""
+        self.definitions_changed += 1
+        self.store.put(Database.DEFINITIONS, key, msgpack.packb(value))
+
+    def delete_definition(self, key: bytes) -> None:
+        """Forget a definition, with the open batch."""
+        self.definitions_changed += 1
+        self.store.delete(Database.DEFINITIONS, key)
+
+    def when_stored(self, stored: Callable[[], None], refused: Callable[[], None]) -> None:
+        """Call `stored` when what the open batch holds now is on disk, or `refused` when that will never be."""
+        self.store.join(CallbackWaiter(lambda _batch: stored(), lambda _batch: refused()))
+
+    def next_store_id(self, count: int) -> int:
+        """The first of `count` numbers by which the store knows a queue; never given twice to what is stored."""
+        first = self.store_ids_used + 1
+        self.store_ids_used += count
+        return first
+
+    def on_queue_deleted(self, queue: Queue) -> None:
+        """Keep a deleted queue's counts, so that the totals never run backwards."""
+        self.queues_deleted += 1
+        for word, count in queue.counts.items():
+            self.deleted_counts[word] = self.deleted_counts.get(word, 0) + count
+
+    def publish_delayed(self, vhost_name: str, exchange_name: str, message: Any) -> None:
+        """Route a delayed message whose time has come."""
+        vhost = self.vhosts.get(vhost_name)
+        exchange = vhost.exchanges.get(exchange_name) if vhost is not None else None
+        if exchange is not None:
+            accept_all(message, exchange.resolve(message.routing_key, message).targets)
+
+    # ── back-pressure (law 3) ─────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def blocked_reason(self) -> str:
+        """Why publishing has to wait, in words; empty where it need not."""
+        return "; ".join(self.alarms.values())
+
+    def raise_alarm(self, name: str, reason: str) -> None:
+        """A resource runs short: connections that publish are blocked from now on."""
+        first = not self.alarms
+        self.alarms[name] = reason
+        if first:
+            for connection in list(self.publishing):
+                connection.block(reason)
+
+    def clear_alarm(self, name: str) -> None:
+        """The resource is there again."""
+        if self.alarms.pop(name, None) is not None and not self.alarms:
+            for connection in list(self.publishing):
+                connection.unblock()
+
+
+__all__ = ["DEFAULT_VHOST", "EXCHANGE", "QUEUE", "Broker", "Restored"]

@@ -1,0 +1,130 @@
+"""What a message says of itself after it was dead-lettered: the x-death headers, RabbitMQ's way.
+
+Owns the history in the headers and the decision that a queue is in its own cycle. Refuses to know exchanges and queues:
+the vhost routes.
+
+    x-death                 one table per (queue, reason), the newest first: count, reason, queue, time, exchange,
+                            routing-keys and, where the message had one, original-expiration
+    x-first-death-*         queue, reason, exchange of the first time; never changed again
+    x-last-death-*          of this time
+
+The message loses its own expiration, or it would expire again in the queue that it is meant to wait in. Every other
+property and header stays byte for byte.
+
+Deviation: RabbitMQ routes a dead letter by BCC keys too; here BCC is gone since the first publish.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from broker.core.message import Message
+from broker.core.properties import (
+    Long,
+    Timestamp,
+    decode_properties,
+    header_value,
+    replace_headers,
+    replace_properties,
+)
+
+EXPIRED = "expired"
+REJECTED = "rejected"
+MAXLEN = "maxlen"
+DELIVERY_LIMIT = "delivery_limit"
+
+
+def text(value: bytes) -> str:
+    """Names and keys as header values; what is not UTF-8 survives the way back."""
+    return value.decode("utf-8", "surrogateescape")
+
+
+def carbon_copies(raw_properties: bytes) -> list[str]:
+    """The further routing keys in the CC header; none where it is no array."""
+    copies = header_value(raw_properties, "CC")
+    if not isinstance(copies, list):
+        return []
+    return [text(copy) if isinstance(copy, bytes) else copy for copy in copies if isinstance(copy, str | bytes)]
+
+
+def routing_keys(message: Message, dead_letter_routing_key: str | None) -> list[bytes]:
+    """The keys by which a dead letter is routed: the queue's own, or else those the message was published with."""
+    if dead_letter_routing_key is not None:
+        return [dead_letter_routing_key.encode("utf-8", "surrogateescape")]
+    copies = carbon_copies(message.raw_properties)
+    return [message.routing_key, *(copy.encode("utf-8", "surrogateescape") for copy in copies)]
+
+
+def letter(message: Message, *, queue: str, reason: str, exchange: str, routing_key: bytes, now_ms: int) -> Message:
+    """The message as it goes to the dead-letter exchange.
+
+    `queue`, `reason`: where and why it died; `exchange`, `routing_key`: where it goes; `now_ms`: since 1970.
+    """
+    raw = message.raw_properties
+    died_in = text(message.exchange)
+    death: dict[str, Any] = {
+        "count": Long(1),
+        "reason": reason,
+        "queue": queue,
+        "time": Timestamp(now_ms // 1000),
+        "exchange": died_in,
+        "routing-keys": [text(message.routing_key), *carbon_copies(raw)],
+    }
+    expiration = decode_properties(raw).get("expiration")
+    if expiration is not None:
+        death["original-expiration"] = expiration
+    changes: dict[str, object] = {
+        "x-death": deaths_with(header_value(raw, "x-death"), death),
+        "x-last-death-reason": reason,
+        "x-last-death-queue": queue,
+        "x-last-death-exchange": died_in,
+    }
+    if header_value(raw, "x-first-death-reason") is None:
+        changes |= {
+            "x-first-death-reason": reason,
+            "x-first-death-queue": queue,
+            "x-first-death-exchange": died_in,
+        }
+    # The queue's own routing key replaces the carbon copies as well, or the next death would route by them again.
+    remove = ("CC",) if routing_key != message.routing_key else ()
+    if expiration is not None:
+        raw = replace_properties(raw, expiration=None)
+    return Message(
+        exchange.encode("utf-8", "surrogateescape"), routing_key, replace_headers(raw, changes, remove), message.body
+    )
+
+
+def deaths_with(deaths: object, death: dict[str, Any]) -> list[object]:
+    """The history with one more death: the entry of this queue and reason counts on and comes to the front.
+
+    A header that a client turned into something else than an array begins anew.
+    """
+    if not isinstance(deaths, list):
+        return [death]
+    others: list[object] = []
+    for entry in deaths:
+        if not isinstance(entry, dict):
+            others.append(entry)
+            continue
+        count = entry.get("count")
+        known = {**entry, "count": Long(count if isinstance(count, int) else 1)}
+        if entry.get("queue") == death["queue"] and entry.get("reason") == death["reason"]:
+            # The first time, exchange and keys stay: the entry tells of the first death of its kind.
+            death = {**known, "count": Long(int(known["count"]) + 1)}
+        else:
+            others.append(known)
+    return [death, *others]
+
+
+def would_cycle(raw_properties: bytes, queue_name: str) -> bool:
+    """True where the message died in that queue before and nobody rejected it since: it would go round for ever."""
+    deaths = header_value(raw_properties, "x-death")
+    if not isinstance(deaths, list):
+        return False
+    for entry in deaths:
+        # Whatever is no table was put there by a client: then the way round was not automatic.
+        if not isinstance(entry, dict) or entry.get("reason") == REJECTED:
+            return False
+        if entry.get("queue") == queue_name:
+            return True
+    return False

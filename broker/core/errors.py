@@ -1,0 +1,66 @@
+"""What the core says when it refuses: typed errors with a text for people, and no protocol's numbers.
+
+Each dialect's `translate.py` maps the classes to its own codes. Raising one changes nothing: the core checks first and
+acts afterwards, so whoever catches a CoreError may carry on.
+"""
+
+
+class CoreError(Exception):
+    """A request that the core refuses. `text` is one sentence for the peer and the log."""
+
+    def __init__(self, text: str) -> None:
+        """Keep `text`, which is shown to the peer as it stands."""
+        super().__init__(text)
+        self.text = text
+
+
+class NotFound(CoreError):
+    """The named queue, exchange or binding does not exist."""
+
+
+class AccessRefused(CoreError):
+    """The user may not do this, or is not who it says it is."""
+
+
+class PreconditionFailed(CoreError):
+    """What exists differs from what was asked for, or an argument is not acceptable."""
+
+
+class ResourceLocked(CoreError):
+    """Another connection or consumer has exclusive use of it."""
+
+
+class NotAllowed(CoreError):
+    """The request can never be granted to this peer: vhost access, a limit on connections, a bad user-id."""
+
+
+class NotImplementedHere(CoreError):
+    """Known, and not offered by this broker."""
+
+
+class CommandInvalid(CoreError):
+    """A value that no declaration can have, such as an exchange type that nobody knows."""
+
+
+class ResourceError(CoreError):
+    """The broker lacks what the request needs: disk, memory, a number."""
+
+
+class InvalidPath(CoreError):
+    """The vhost does not exist."""
+
+
+class LimitExceeded(CoreError):
+    """A named limit of the operator is reached."""
+
+
+class ContentTooLarge(CoreError):
+    """The message is larger than the broker accepts."""
+
+
+class TableError(CoreError):
+    """A field table or a property list that is malformed, or a value that no field type can carry."""
+
+
+class BindingInvalid(PreconditionFailed):
+    """The exchange's type does not accept this binding's key or arguments."""

@@ -1,0 +1,36 @@
+"""Where messages are published to: resolves a routing key to targets once, then reads the answer from its cache.
+
+Owns routing through bindings, alternate exchanges and exchange-to-exchange bindings. The types (`exchange_types`) know only
+which of their own bindings match.
+"""
+
+from libc.stdint cimport uint64_t
+
+from broker.core.route_cache cimport Route, RouteCache
+from storage.records cimport message_t
+
+cdef class Exchange:
+    cdef readonly str name
+    cdef readonly bytes name_bytes
+    cdef readonly object vhost
+    cdef readonly str type
+    cdef readonly bint durable
+    cdef readonly bint auto_delete
+    cdef readonly bint internal
+    cdef readonly dict arguments
+    cdef readonly str alternate             # name of the alternate exchange, or None
+    cdef public bint deleted
+    cdef readonly dict bindings             # Binding by its identity: this exchange is the source
+    cdef readonly set upstreams             # exchanges that have a binding to this one
+    cdef RouteCache cache
+    cdef bint ignores_routing_key           # fanout: one answer for all
+    cdef bint depends_on_message            # headers, hashes: no answer is kept
+    cdef bint delays                        # x-delayed-message
+
+    cdef readonly uint64_t published_in     # messages published here
+    cdef readonly uint64_t published_out    # … and handed to targets, each counted
+    cdef readonly uint64_t unroutable       # … for which there was no target
+
+    # Routes a message; ROUTED, STORED, REFUSED or'ed; 0 where nobody took it.
+    cdef int publish(self, message_t* message) except -1
+    cdef Route route(self, message_t* message)

@@ -1,0 +1,142 @@
+"""Where messages are published to: see exchange.pxd."""
+
+from cpython.list cimport PyList_GET_ITEM
+
+from broker.core.message cimport Message, message_view
+from broker.core.properties cimport (
+    PROPERTY_HEADERS, properties_scan, properties_t, table_value,
+)
+from broker.core.route_cache cimport Route, RouteCache
+from broker.core.target cimport Target
+from storage.records cimport (
+    MESSAGE_HAS_HEADERS, message_properties, message_routing_key, message_t,
+)
+
+
+cdef class Exchange:
+    """A named point of publication, of a type that says which bindings match. Subclasses live in `exchange_types`."""
+
+    def __init__(self, vhost, str name, str type, *, bint durable, bint auto_delete, bint internal, dict arguments,
+                 size_t routes_cached_max):
+        self.vhost = vhost
+        self.name = name
+        self.name_bytes = name.encode()
+        self.type = type
+        self.durable = durable
+        self.auto_delete = auto_delete
+        self.internal = internal
+        self.arguments = arguments
+        self.alternate = arguments.get("alternate-exchange")
+        self.bindings = {}
+        self.upstreams = set()
+        self.cache = RouteCache(routes_cached_max)
+
+    cdef int publish(self, message_t* message) except -1:
+        cdef int outcome = 0
+        cdef size_t index
+        cdef Route route
+        self.published_in += 1
+        if message.flags & MESSAGE_HAS_HEADERS and (self.delays or has_carbon_copies(message)):
+            return self.publish_special(message_view(message))
+        route = self.route(message)
+        for index in range(route.count):
+            outcome |= (<Target>PyList_GET_ITEM(route.targets, index)).accept(message)
+        self.published_out += route.count
+        if route.count == 0:
+            self.unroutable += 1
+        return outcome
+
+    cdef Route route(self, message_t* message):
+        cdef const char* key = message_routing_key(message)
+        cdef size_t size = 0 if self.ignores_routing_key else message.routing_key_size
+        cdef Route route = None
+        if not self.depends_on_message:
+            route = self.cache.find(key, size)
+            if route is not None:
+                return route
+        route = self.resolve(message_routing_key(message)[:message.routing_key_size], message_view(message))
+        if route.is_cacheable:
+            self.cache.remember(key, size, route)
+        return route
+
+    def resolve(self, bytes routing_key, message) -> Route:
+        """Every target of a message, each once, through exchanges and alternates; cycles are walked once."""
+        targets: dict = {}
+        seen = {self}
+        waiting = [self]
+        cacheable = True
+        while waiting:
+            exchange = waiting.pop()
+            cacheable = cacheable and not (<Exchange>exchange).depends_on_message
+            found = exchange.find(routing_key, message)
+            if not found and (<Exchange>exchange).alternate is not None:
+                alternate = self.vhost.exchanges.get((<Exchange>exchange).alternate)
+                found = [alternate] if alternate is not None else ()
+            for destination in found:
+                if not isinstance(destination, Exchange):
+                    targets[destination] = None
+                elif destination not in seen:
+                    seen.add(destination)
+                    waiting.append(destination)
+        return Route(list(targets), cacheable)
+
+    def publish_special(self, message) -> int:
+        """Delayed messages, and sender-selected distribution (CC and BCC headers): the rare ways, in Python."""
+        if self.delays and self.vhost.delay(self, message):
+            return 3                            # ROUTED | STORED: accepted when the delayed index is on disk
+        return self.vhost.publish_carbon_copies(self, message)
+
+    # What a type adds: which destinations of its own bindings match.
+
+    def find(self, bytes routing_key, message):
+        """Destinations (Queue, Exchange or other Target) of the matching bindings."""
+        raise NotImplementedError
+
+    def add(self, binding):
+        """Takes a new binding into the type's own index. Raises PreconditionFailed where it makes no sense."""
+        raise NotImplementedError
+
+    def remove(self, binding):
+        """Forgets a binding."""
+        raise NotImplementedError
+
+    def match_all_keys_alike(self):
+        """The type does not look at the routing key (fanout)."""
+        self.ignores_routing_key = True
+
+    def match_by_message(self):
+        """The type looks at more than the routing key: no answer can be kept."""
+        self.depends_on_message = True
+
+    def delay_messages(self):
+        """x-delayed-message: a message with `x-delay` is routed later."""
+        self.delays = True
+
+    # Caches, for the vhost.
+
+    def forget_routes(self, bytes binding_key=None):
+        """A binding changed: forget what it may concern; everything where `binding_key` is None."""
+        if binding_key is None or self.ignores_routing_key:
+            self.cache.forget_all()
+        else:
+            self.cache.forget_first_word(binding_key, len(binding_key))
+
+
+def accept_all(Message message, targets) -> int:
+    """Hands one message to each of `targets`; ROUTED, STORED, REFUSED or'ed."""
+    cdef int outcome = 0
+    for target in targets:
+        outcome |= (<Target>target).accept(message.message)
+    return outcome
+
+
+cdef bint has_carbon_copies(message_t* message) except -1:
+    """True where the headers have CC or BCC (RabbitMQ: sender-selected distribution)."""
+    cdef properties_t found
+    cdef const char* raw = message_properties(message)
+    cdef size_t size
+    if properties_scan(raw, message.properties_size, &found) != 0:
+        return False
+    raw += found.fields[PROPERTY_HEADERS].offset
+    size = found.fields[PROPERTY_HEADERS].size
+    return table_value(raw, size, b"CC", 2, None) is not None or table_value(raw, size, b"BCC", 3, None) is not None

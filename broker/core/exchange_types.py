@@ -1,0 +1,162 @@
+"""The exchange types: which of an exchange's own bindings match a message (AMQP 0-9-1 §3.1.3, RabbitMQ's extensions).
+
+Each knows its own index and nothing of queues, caches or alternates. All are asked only when the answer is not known yet,
+except where it depends on the message itself (headers, consistent hash).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from broker.core.binding import Binding
+from broker.core.errors import CommandInvalid, PreconditionFailed
+from broker.core.exchange import Exchange
+from broker.core.hash_ring import HashRing
+from broker.core.headers_match import HeadersBindings
+from broker.core.topic_trie import TopicTrie
+
+
+class DefaultExchange(Exchange):
+    """The nameless exchange: every queue is bound to it by its own name (§3.1.3.1)."""
+
+    def find(self, routing_key: bytes, message: Any) -> Sequence[Any]:
+        """The queue of that name, or a direct reply-to consumer."""
+        target = self.vhost.target(routing_key)
+        return () if target is None else (target,)
+
+
+class DirectExchange(Exchange):
+    """The binding key equals the routing key."""
+
+    def __init__(self, *positional: Any, **named: Any) -> None:
+        """As Exchange."""
+        super().__init__(*positional, **named)
+        self.by_key: dict[bytes, list[Any]] = {}
+
+    def add(self, binding: Binding) -> None:
+        """See Exchange."""
+        self.by_key.setdefault(binding.key, []).append(binding.destination)
+
+    def remove(self, binding: Binding) -> None:
+        """See Exchange."""
+        self.by_key[binding.key].remove(binding.destination)
+        if not self.by_key[binding.key]:
+            del self.by_key[binding.key]
+
+    def find(self, routing_key: bytes, message: Any) -> Sequence[Any]:
+        """See Exchange."""
+        return self.by_key.get(routing_key, ())
+
+
+class FanoutExchange(Exchange):
+    """Every binding matches."""
+
+    def __init__(self, *positional: Any, **named: Any) -> None:
+        """As Exchange."""
+        super().__init__(*positional, **named)
+        self.all: list[Any] = []
+        self.match_all_keys_alike()
+
+    def add(self, binding: Binding) -> None:
+        """See Exchange."""
+        self.all.append(binding.destination)
+
+    def remove(self, binding: Binding) -> None:
+        """See Exchange."""
+        self.all.remove(binding.destination)
+
+    def find(self, routing_key: bytes, message: Any) -> Sequence[Any]:
+        """See Exchange."""
+        return self.all
+
+
+class TopicExchange(Exchange):
+    """The binding key is a pattern of words: `*` for one, `#` for any number (§3.1.3.3)."""
+
+    def __init__(self, *positional: Any, **named: Any) -> None:
+        """As Exchange."""
+        super().__init__(*positional, **named)
+        self.trie = TopicTrie()
+
+    def add(self, binding: Binding) -> None:
+        """See Exchange."""
+        self.trie.add(binding.key, binding)
+
+    def remove(self, binding: Binding) -> None:
+        """See Exchange."""
+        self.trie.remove(binding.key, binding)
+
+    def find(self, routing_key: bytes, message: Any) -> Sequence[Any]:
+        """See Exchange."""
+        return [binding.destination for binding in self.trie.matches(routing_key)]
+
+
+class HeadersExchange(Exchange):
+    """The binding's arguments are compared with the message's headers (§3.1.3.4)."""
+
+    def __init__(self, *positional: Any, **named: Any) -> None:
+        """As Exchange."""
+        super().__init__(*positional, **named)
+        self.by_headers = HeadersBindings()
+        self.match_by_message()
+
+    def add(self, binding: Binding) -> None:
+        """See Exchange."""
+        self.by_headers.add(binding.arguments, binding.destination)
+
+    def remove(self, binding: Binding) -> None:
+        """See Exchange."""
+        self.by_headers.remove(binding.arguments, binding.destination)
+
+    def find(self, routing_key: bytes, message: Any) -> Sequence[Any]:
+        """See Exchange."""
+        return self.by_headers.match(message.properties.get("headers") or {})
+
+
+class ConsistentHashExchange(Exchange):
+    """Each message goes to one destination, chosen by a hash; the binding key is the destination's weight."""
+
+    def __init__(self, *positional: Any, **named: Any) -> None:
+        """As Exchange. Raises PreconditionFailed for arguments that contradict each other."""
+        super().__init__(*positional, **named)
+        self.ring = HashRing(self.arguments)
+        self.match_by_message()
+
+    def add(self, binding: Binding) -> None:
+        """See Exchange."""
+        self.ring.add(binding.key, binding.destination)
+
+    def remove(self, binding: Binding) -> None:
+        """See Exchange."""
+        self.ring.remove(binding.key, binding.destination)
+
+    def find(self, routing_key: bytes, message: Any) -> Sequence[Any]:
+        """See Exchange."""
+        destination = self.ring.find(routing_key, message.properties)
+        return () if destination is None else (destination,)
+
+
+TYPES: dict[str, type[Exchange]] = {
+    "direct": DirectExchange,
+    "fanout": FanoutExchange,
+    "topic": TopicExchange,
+    "headers": HeadersExchange,
+    "x-consistent-hash": ConsistentHashExchange,
+}
+DELAYED_TYPE = "x-delayed-message"
+
+
+def exchange_class(type_name: str, arguments: dict[str, Any]) -> tuple[type[Exchange], bool]:
+    """The class that routes for `type_name`, and whether it delays. Raises PreconditionFailed for an unknown type."""
+    delays = type_name == DELAYED_TYPE
+    if delays:
+        inner = arguments.get("x-delayed-type")
+        if not isinstance(inner, str) or inner not in TYPES:
+            raise PreconditionFailed(
+                f"Invalid argument, 'x-delayed-type' must be an existing exchange type, one of {', '.join(TYPES)}"
+            )
+        type_name = inner
+    if type_name not in TYPES:
+        raise CommandInvalid(f"unknown exchange type '{type_name}'")
+    return TYPES[type_name], delays

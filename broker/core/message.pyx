@@ -1,0 +1,95 @@
+"""The canonical Message: what the core reads out of the raw properties, and a view for cold code. See message.pxd."""
+
+from libc.string cimport memcpy
+
+from broker.core.properties cimport (
+    EXPIRATION_INVALID, PROPERTY_HEADERS, properties_has, properties_scan, properties_t,
+)
+from storage.records cimport (
+    MESSAGE_HAS_HEADERS, MESSAGE_PERSISTENT, message_body, message_exchange, message_new, message_properties,
+    message_ref, message_routing_key, message_t, message_unref,
+)
+
+from broker.core.properties import decode_properties
+
+cdef enum:
+    DELIVERY_MODE_PERSISTENT = 2    # AMQP 0-9-1 §1.1: delivery-mode
+
+
+cdef class Message:
+    """One message: exchange, routing key, properties and body. Immutable."""
+
+    def __init__(self, bytes exchange, bytes routing_key, bytes properties, bytes body):
+        """`properties`: an AMQP 0-9-1 property list with its flags. Raises ValueError where it is none."""
+        self.message = message_new(exchange, len(exchange), routing_key, len(routing_key),
+                                   properties, len(properties), len(body))
+        if self.message == NULL:
+            raise MemoryError
+        memcpy(message_body(self.message), <const char*>body, len(body))
+        if message_describe(self.message) != MESSAGE_OK:
+            raise ValueError("malformed content properties")
+
+    def __dealloc__(self):
+        if self.message != NULL:
+            message_unref(self.message)
+
+    @property
+    def exchange(self) -> bytes:
+        """The exchange it was published to."""
+        return message_exchange(self.message)[:self.message.exchange_size]
+
+    @property
+    def routing_key(self) -> bytes:
+        """As published."""
+        return message_routing_key(self.message)[:self.message.routing_key_size]
+
+    @property
+    def raw_properties(self) -> bytes:
+        """Property flags and list, as they came."""
+        return message_properties(self.message)[:self.message.properties_size]
+
+    @property
+    def properties(self) -> dict:
+        """The properties by the names of the specification; `headers` decoded."""
+        return decode_properties(self.raw_properties)
+
+    @property
+    def body(self) -> bytes:
+        """The content body."""
+        return message_body(self.message)[:self.message.body_size]
+
+    @property
+    def body_size(self) -> int:
+        """Bytes of the body."""
+        return self.message.body_size
+
+    @property
+    def is_persistent(self) -> bool:
+        """delivery_mode is 2."""
+        return bool(self.message.flags & MESSAGE_PERSISTENT)
+
+
+cdef Message message_view(message_t* message):
+    cdef Message view = Message.__new__(Message)
+    view.message = message_ref(message)
+    return view
+
+
+cdef int message_describe(message_t* message) noexcept nogil:
+    cdef properties_t found
+    return message_scan(message, &found)
+
+
+cdef int message_scan(message_t* message, properties_t* found) noexcept nogil:
+    if properties_scan(message_properties(message), message.properties_size, found) != 0:
+        return MESSAGE_BAD_PROPERTIES
+    message.flags = 0
+    if found.delivery_mode == DELIVERY_MODE_PERSISTENT:
+        message.flags |= MESSAGE_PERSISTENT
+    if properties_has(found, PROPERTY_HEADERS):
+        message.flags |= MESSAGE_HAS_HEADERS
+    message.priority = found.priority
+    if found.expiration_ms == EXPIRATION_INVALID:
+        return MESSAGE_BAD_EXPIRATION
+    message.expiration_ms = found.expiration_ms
+    return MESSAGE_OK

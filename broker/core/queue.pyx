@@ -1,0 +1,569 @@
+"""The one queue class of every protocol: see queue.pxd for what it owns and its invariants."""
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from broker.core.clock cimport Clock
+from broker.core.entry cimport ENTRY_DURABLE, ENTRY_REDELIVERED, entry_t, ring_at, ring_remove
+from broker.core.ledger cimport ledger_unaccounted
+from broker.core.message cimport message_view
+from broker.core.ready cimport ReadyList
+from broker.core.target cimport REFUSED, ROUTED, STORED, Consumer, Target
+from storage.interface cimport SLOT_DURABLE, SLOT_REDELIVERED, Store
+from storage.records cimport MESSAGE_PERSISTENT, message_ref, message_size, message_t, message_unref
+
+from broker.core.errors import AccessRefused
+
+cdef enum:
+    OVERFLOW_DROP_HEAD = 0
+    OVERFLOW_REJECT_PUBLISH = 1
+    OVERFLOW_REJECT_PUBLISH_DLX = 2
+    NO_LOCAL_LOOK_AHEAD = 4096          # entries in memory that a no-local consumer may be served past
+
+OVERFLOWS = {
+    "drop-head": OVERFLOW_DROP_HEAD,
+    "reject-publish": OVERFLOW_REJECT_PUBLISH,
+    "reject-publish-dlx": OVERFLOW_REJECT_PUBLISH_DLX,
+}
+
+
+cdef class Queue(Target):
+    """Holds messages for consumers, in order, until they are settled."""
+
+    def __init__(self, vhost, str name, Store store, Clock clock, *, uint32_t store_id, bint durable, bint auto_delete,
+                 object exclusive_owner, dict arguments, object settings, uint64_t memory_bytes_max):
+        self.vhost = vhost
+        self.name = name
+        self.name_bytes = name.encode()
+        self.store = store
+        self.clock = clock
+        self.store_id = store_id
+        self.durable = durable
+        self.outlives_restart = durable and exclusive_owner is None
+        self.auto_delete = auto_delete
+        self.exclusive_owner = exclusive_owner
+        self.arguments = arguments
+        self.bindings = set()
+        self.consumers = []
+        self.next_position = 1
+        self.last_used_ms = clock.now_ms
+        self.apply(settings)
+        levels = 1 + (settings.max_priority or 0)
+        self.levels = [ReadyList(store, store_id + level, memory_bytes_max) for level in range(levels)]
+        self.ready = self.levels[0] if levels == 1 else None
+
+    def apply(self, settings):
+        """Takes over limits, expiry and overflow (arguments.QueueArguments)."""
+        self.settings = settings
+        self.message_ttl_ms = -1 if settings.message_ttl_ms is None else settings.message_ttl_ms
+        self.length_max = <uint64_t>-1 if settings.max_length is None else settings.max_length
+        self.length_bytes_max = <uint64_t>-1 if settings.max_length_bytes is None else settings.max_length_bytes
+        self.overflow = OVERFLOWS[settings.overflow or "drop-head"]
+        self.delivery_limit = <uint32_t>-1 if settings.delivery_limit is None else settings.delivery_limit
+        self.is_limited = settings.max_length is not None or settings.max_length_bytes is not None
+        if settings.expires_ms is not None:
+            self.watch_use()
+
+    # ── in ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    cdef int accept(self, message_t* message) except -1:
+        cdef entry_t entry
+        cdef Consumer consumer
+        if self.deleted:
+            return 0
+        if self.is_limited and self.overflow != OVERFLOW_DROP_HEAD and is_full(self, message):
+            return refuse(self, message)
+        if self.has_no_local and is_for_nobody_else(self, message):
+            self.ledger.accepted += 1
+            self.ledger.dropped_no_local += 1
+            return ROUTED
+        entry.message = message_ref(message)
+        entry.position = self.next_position
+        self.next_position += 1
+        entry.expires_at_ms = 0
+        if self.message_ttl_ms >= 0 or message.expiration_ms >= 0:
+            entry.expires_at_ms = deadline(self, message)
+        entry.segment = 0
+        entry.slot = 0
+        entry.delivery_count = 0
+        entry.flags = 0
+        entry.priority = message.priority
+        self.ledger.accepted += 1
+        if self.ready_count == 0 and not self.nobody_has_credit:
+            consumer = self.next_consumer(message)
+            if consumer is not None:
+                if consumer.no_ack:
+                    self.hand_over(consumer, &entry)
+                    return ROUTED                       # the delivery settles it: nothing to keep
+                if self.outlives_restart and message.flags & MESSAGE_PERSISTENT:
+                    keep(self, &entry, level_id(self, message))
+                    self.hand_over(consumer, &entry)
+                    return ROUTED | STORED
+                self.hand_over(consumer, &entry)
+                return ROUTED
+        return self.put(&entry)
+
+    cdef int put(self, entry_t* entry) except -1:
+        """Adds an entry to the ready messages, and looks whom that concerns."""
+        cdef ReadyList level = self.ready
+        cdef int outcome = ROUTED
+        cdef size_t priority = 0
+        if level is None:
+            priority = min(<size_t>entry.priority, <size_t>len(self.levels) - 1)
+            level = <ReadyList>self.levels[priority]
+        if self.outlives_restart and entry.message.flags & MESSAGE_PERSISTENT:
+            outcome = ROUTED | STORED
+            keep(self, entry, self.store_id + <uint32_t>priority)
+        elif level.is_paging():
+            keep(self, entry, self.store_id + <uint32_t>priority)
+        level.push(entry)
+        self.ready_count += 1
+        if self.is_limited:
+            self.drop_overflow()
+        if entry.expires_at_ms:
+            self.may_expire = True
+            if entry.expires_at_ms <= self.clock.now_ms:
+                self.drop_expired()
+            elif self.expiry_timer is None:
+                self.watch_expiry()
+        if not self.nobody_has_credit and self.consumers:
+            self.deliver()
+        return outcome
+
+    # ── out ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    cdef ReadyList next_level(self):
+        """The level of the highest priority that has messages; None where the queue is empty."""
+        cdef Py_ssize_t index
+        if self.ready is not None:
+            return self.ready if self.ready.count else None
+        for index in range(len(self.levels) - 1, -1, -1):
+            if (<ReadyList>self.levels[index]).count:
+                return <ReadyList>self.levels[index]
+        return None
+
+    cdef int deliver(self) except -1:
+        """Hands ready messages to consumers until either runs out."""
+        cdef ReadyList level = None
+        cdef entry_t* head
+        cdef entry_t entry
+        cdef Consumer consumer
+        if self.delivering:
+            return 0
+        self.delivering = True
+        try:
+            while self.ready_count:
+                level = self.next_level()
+                if level is None:
+                    break
+                head = level.peek()
+                if head == NULL:
+                    break
+                if head.expires_at_ms and head.expires_at_ms <= self.clock.now_ms:
+                    self.drop_expired()
+                    continue
+                consumer = self.next_consumer(head.message)
+                if consumer is None:
+                    if self.has_no_local and serve_past_head(self, level):
+                        continue
+                    self.nobody_has_credit = True
+                    break
+                level.pop(&entry)
+                self.ready_count -= 1
+                self.hand_over(consumer, &entry)
+        finally:
+            self.delivering = False
+        return 0
+
+    cdef Consumer next_consumer(self, message_t* message):
+        """Whose turn it is: the highest priority first, round-robin within it. None where nobody has credit."""
+        cdef list consumers = self.consumers
+        cdef Py_ssize_t count = len(consumers)
+        cdef Py_ssize_t first = 0, end, step, index
+        cdef Consumer consumer
+        if count == 0:
+            return None
+        if self.active_consumer is not None:
+            consumer = self.active_consumer
+            return consumer if may_take(consumer, message) else None
+        if count == 1:
+            consumer = <Consumer>consumers[0]
+            return consumer if may_take(consumer, message) else None
+        while first < count:
+            end = first + 1
+            while end < count and (<Consumer>consumers[end]).priority == (<Consumer>consumers[first]).priority:
+                end += 1
+            for step in range(end - first):
+                index = first + <Py_ssize_t>((self.cursor + step) % <size_t>(end - first))
+                consumer = <Consumer>consumers[index]
+                if may_take(consumer, message):
+                    self.cursor = index - first + 1
+                    return consumer
+            first = end
+        return None
+
+    cdef int hand_over(self, Consumer consumer, entry_t* entry) except -1:
+        if entry.position > self.delivered_up_to:
+            self.delivered_up_to = entry.position
+        if entry.flags & ENTRY_REDELIVERED:
+            self.ledger.redelivered += 1
+        if not consumer.no_ack:
+            self.ledger.delivered += 1
+            self.unacked_count += 1
+            self.unacked_bytes += entry.message.body_size
+            return consumer.deliver(entry)
+        self.ledger.delivered_no_ack += 1
+        consumer.deliver(entry)
+        if entry.segment:
+            self.store.settle(entry.segment, entry.slot)
+        message_unref(entry.message)
+        return 0
+
+    cdef bint get(self, entry_t* entry, bint no_ack) except -1:
+        """Takes the next message for basic.get. With `no_ack` it is settled: the caller owns only the reference."""
+        cdef ReadyList level = None
+        cdef entry_t* head
+        self.last_used_ms = self.clock.now_ms
+        if self.may_expire:
+            self.drop_expired()
+        level = self.next_level()
+        head = level.peek() if level is not None else NULL
+        if head == NULL:
+            self.ledger.get_empty += 1
+            return False
+        level.pop(entry)
+        self.ready_count -= 1
+        if entry.position > self.delivered_up_to:
+            self.delivered_up_to = entry.position
+        if entry.flags & ENTRY_REDELIVERED:
+            self.ledger.redelivered += 1
+        if no_ack:
+            self.ledger.got_no_ack += 1
+            if entry.segment:
+                self.store.settle(entry.segment, entry.slot)
+        else:
+            self.ledger.got += 1
+            self.unacked_count += 1
+            self.unacked_bytes += entry.message.body_size
+        return True
+
+    cdef int settle(self, entry_t* entry, int outcome) except -1:
+        """Ends a delivery. Takes over the entry. `wake` follows after the last of a series."""
+        self.unacked_count -= 1
+        self.unacked_bytes -= entry.message.body_size
+        if outcome == COMPLETE or self.deleted:
+            self.ledger.acknowledged += 1
+            if entry.segment:
+                self.store.settle(entry.segment, entry.slot)
+            message_unref(entry.message)
+            return 0
+        if outcome == REQUEUE:
+            return give_back(self, entry)
+        self.ledger.rejected += 1
+        return self.dead_letter(entry, "rejected")
+
+    cdef int wake(self) except -1:
+        self.nobody_has_credit = False
+        if self.ready_count:
+            self.deliver()
+        return 0
+
+    # ── limits and expiry ─────────────────────────────────────────────────────────────────────────────────────────
+
+    cdef int drop_overflow(self) except -1:
+        """Drop-head: the oldest message of the lowest priority gives way."""
+        cdef ReadyList level
+        cdef entry_t entry
+        while self.ready_count > self.length_max or total_bytes(self) > self.length_bytes_max:
+            for level in self.levels:
+                if level.count:
+                    break
+            if level.peek() == NULL:
+                break
+            level.pop(&entry)
+            self.ready_count -= 1
+            self.ledger.dropped_maxlen += 1
+            self.dead_letter(&entry, "maxlen")
+        return 0
+
+    cdef int drop_expired(self) except -1:
+        """Expiry is looked at where a message has reached the head (of its priority)."""
+        cdef ReadyList level
+        cdef entry_t* head
+        cdef entry_t entry
+        for level in self.levels:
+            while level.count:
+                head = level.peek()
+                if head == NULL or not head.expires_at_ms or head.expires_at_ms > self.clock.now_ms:
+                    break
+                level.pop(&entry)
+                self.ready_count -= 1
+                self.ledger.expired += 1
+                self.dead_letter(&entry, "expired")
+        return 0
+
+    cdef int dead_letter(self, entry_t* entry, str reason) except -1:
+        """Takes over an entry that leaves unconsumed: to the dead-letter exchange, if there is one, or nowhere."""
+        if self.settings.dead_letter_exchange is not None and not self.deleted:
+            self.ledger.dead_lettered += 1
+            self.vhost.dead_letter(self, message_view(entry.message), reason)
+        if entry.segment:
+            self.store.settle(entry.segment, entry.slot)        # in the same batch as its copy: never neither
+        message_unref(entry.message)
+        return 0
+
+    def watch_expiry(self):
+        """One timer per queue that has a deadline: the earliest among the heads."""
+        cdef ReadyList level
+        cdef entry_t* head
+        cdef int64_t due_ms = 0
+        self.expiry_timer = None
+        if self.deleted:
+            return
+        for level in self.levels:
+            if level.count:
+                head = level.peek()
+                if head != NULL and head.expires_at_ms and (due_ms == 0 or head.expires_at_ms < due_ms):
+                    due_ms = head.expires_at_ms
+        if due_ms:
+            self.expiry_timer = self.clock.call_at(due_ms, self.on_expiry_due)
+
+    def on_expiry_due(self):
+        """The earliest deadline has come."""
+        if not self.deleted:
+            self.drop_expired()
+            self.watch_expiry()
+
+    def watch_use(self):
+        """x-expires: the queue goes when nobody has used it for so long."""
+        if self.unused_timer is not None:
+            self.unused_timer.cancel()
+        self.unused_timer = self.clock.call_at(self.last_used_ms + self.settings.expires_ms, self.on_unused_due)
+
+    def on_unused_due(self):
+        """The time after which an unused queue goes has passed, if nothing happened since it was set."""
+        self.unused_timer = None
+        if self.deleted or self.settings.expires_ms is None:
+            return
+        if self.consumers:
+            self.last_used_ms = self.clock.now_ms
+        if self.clock.now_ms - self.last_used_ms >= self.settings.expires_ms:
+            self.vhost.remove_queue(self)
+        else:
+            self.watch_use()
+
+    # ── consumers ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def check_consumer(self, Consumer consumer):
+        """Raises AccessRefused where an exclusive consumer is, or would be, not alone (AMQP 0-9-1 §1.8.3.3)."""
+        if self.consumers and (consumer.exclusive or (<Consumer>self.consumers[0]).exclusive):
+            raise AccessRefused(f"queue '{self.name}' in vhost '{self.vhost.name}' in exclusive use")
+
+    def add_consumer(self, Consumer consumer):
+        """From now on the consumer gets its share (after `check_consumer`)."""
+        cdef Py_ssize_t index = 0
+        while index < len(self.consumers) and (<Consumer>self.consumers[index]).priority >= consumer.priority:
+            index += 1
+        self.consumers.insert(index, consumer)
+        self.has_no_local = self.has_no_local or consumer.no_local
+        self.last_used_ms = self.clock.now_ms
+        consumer.is_active = not self.settings.single_active_consumer
+        if self.settings.single_active_consumer:
+            self.choose_active()
+        self.wake()
+
+    def remove_consumer(self, Consumer consumer):
+        """The consumer wants no more. The last one of an auto-delete queue takes the queue with it."""
+        if consumer not in self.consumers:
+            return
+        self.consumers.remove(consumer)
+        self.has_no_local = any(other.no_local for other in self.consumers)
+        self.last_used_ms = self.clock.now_ms
+        if consumer is self.active_consumer:
+            self.active_consumer = None
+            consumer.is_active = False
+            self.choose_active()
+        if self.auto_delete and not self.consumers and not self.deleted:
+            self.vhost.remove_queue(self)
+        else:
+            self.wake()
+
+    def choose_active(self):
+        """Single active consumer: the one of the highest priority, and among these who came first, stays or becomes it."""
+        cdef Consumer first
+        if not self.consumers:
+            return
+        first = <Consumer>self.consumers[0]
+        if self.active_consumer is not None:
+            if self.active_consumer.priority >= first.priority:
+                return
+            self.active_consumer.is_active = False
+        self.active_consumer = first
+        first.is_active = True
+
+    # ── the whole queue ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def purge(self) -> int:
+        """Settles every ready message; how many there were (AMQP 0-9-1 §1.7.2.7)."""
+        cdef ReadyList level
+        cdef uint64_t removed = 0
+        for level in self.levels:
+            removed += level.clear()
+        self.ready_count = 0
+        self.ledger.purged += removed
+        return removed
+
+    def delete(self) -> int:
+        """Ends the queue: purges it and tells its consumers. The vhost has already forgotten it."""
+        removed = self.purge()
+        self.deleted = True
+        for timer in (self.expiry_timer, self.unused_timer):
+            if timer is not None:
+                timer.cancel()
+        consumers, self.consumers = self.consumers, []
+        for consumer in consumers:
+            (<Consumer>consumer).cancelled_by_queue()
+        return removed
+
+    def restore_run(self, uint32_t store_id, uint64_t segment, uint32_t first_slot, uint32_t count, uint64_t size,
+                    uint64_t last_position):
+        """What the store has of this queue in one segment; called in segment order before anything else happens."""
+        cdef ReadyList level = self.levels[store_id - self.store_id]
+        level.add_run(segment, first_slot, count, size)
+        self.ready_count += count
+        self.ledger.restored += count
+        self.next_position = max(self.next_position, last_position + 1)
+        self.may_expire = True
+
+    def finish_restore(self, uint64_t delivered_up_to):
+        """Messages up to this position may have been delivered before: they come with `redelivered`."""
+        cdef ReadyList level
+        self.delivered_up_to = delivered_up_to
+        self.next_position = max(self.next_position, delivered_up_to + 1)
+        for level in self.levels:
+            level.redelivered_up_to = delivered_up_to
+        self.watch_expiry()
+
+    @property
+    def last_position(self) -> int:
+        """The position given last."""
+        return self.next_position - 1
+
+    @property
+    def ready_bytes(self) -> int:
+        """Bytes of bodies of the ready messages."""
+        return total_bytes(self)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of the ready messages that are held in memory."""
+        return sum((<ReadyList>level).memory_bytes for level in self.levels)
+
+    @property
+    def counts(self) -> dict:
+        """The ledger (ledger.pxd says what each word counts), and `unaccounted`, which is 0."""
+        counts = self.ledger
+        return {**counts, "unaccounted": ledger_unaccounted(&self.ledger, self.ready_count, self.unacked_count)}
+
+
+cdef inline bint may_take(Consumer consumer, message_t* message) noexcept:
+    if consumer.no_local and consumer.publisher == message.publisher:
+        return False
+    return consumer.has_credit()
+
+
+cdef inline uint64_t total_bytes(Queue queue) noexcept:
+    cdef uint64_t size = 0
+    if queue.ready is not None:
+        return queue.ready.bytes
+    for level in queue.levels:
+        size += (<ReadyList>level).bytes
+    return size
+
+
+cdef int keep(Queue queue, entry_t* entry, uint32_t store_id) except -1:
+    """Gives the entry a slot in the open batch."""
+    cdef message_t* message = entry.message
+    cdef unsigned char flags = SLOT_REDELIVERED if entry.flags & ENTRY_REDELIVERED else 0
+    if queue.outlives_restart and message.flags & MESSAGE_PERSISTENT:
+        flags |= SLOT_DURABLE
+        entry.flags |= ENTRY_DURABLE
+    return queue.store.append(message, store_id, entry.position, entry.expires_at_ms, entry.priority, flags,
+                              &entry.segment, &entry.slot)
+
+
+cdef inline uint32_t level_id(Queue queue, message_t* message) noexcept:
+    """The store's name for the queue at the message's priority."""
+    if queue.ready is not None:
+        return queue.store_id
+    return queue.store_id + <uint32_t>min(<size_t>message.priority, <size_t>len(queue.levels) - 1)
+
+
+cdef int64_t deadline(Queue queue, message_t* message) noexcept:
+    """When the message expires here: the nearer of its own expiration and the queue's x-message-ttl."""
+    cdef int64_t ttl_ms = queue.message_ttl_ms
+    if message.expiration_ms >= 0 and (ttl_ms < 0 or message.expiration_ms < ttl_ms):
+        ttl_ms = message.expiration_ms
+    return queue.clock.now_ms + ttl_ms
+
+
+cdef bint is_full(Queue queue, message_t* message) noexcept:
+    return (queue.ready_count >= queue.length_max
+            or total_bytes(queue) + message.body_size > queue.length_bytes_max)
+
+
+cdef int refuse(Queue queue, message_t* message) except -1:
+    """Overflow reject-publish: the publisher hears of it; reject-publish-dlx: the dead-letter exchange, too."""
+    queue.ledger.refused_maxlen += 1
+    if queue.overflow == OVERFLOW_REJECT_PUBLISH_DLX and queue.settings.dead_letter_exchange is not None:
+        queue.ledger.dead_lettered += 1
+        queue.vhost.dead_letter(queue, message_view(message), "maxlen")
+    return REFUSED
+
+
+cdef int give_back(Queue queue, entry_t* entry) except -1:
+    """Puts a delivered message back to its place, or drops it where that happened too often (x-delivery-limit)."""
+    cdef ReadyList level
+    entry.delivery_count += 1 if entry.delivery_count < 65535 else 0
+    entry.flags |= ENTRY_REDELIVERED
+    if entry.delivery_count > queue.delivery_limit:
+        queue.ledger.dropped_delivery_limit += 1
+        return queue.dead_letter(entry, "delivery_limit")
+    queue.ledger.requeued += 1
+    level = queue.ready
+    if level is None:
+        level = <ReadyList>queue.levels[min(<size_t>entry.priority, <size_t>len(queue.levels) - 1)]
+    level.push_back_again(entry)
+    queue.ready_count += 1
+    if queue.is_limited and queue.overflow == OVERFLOW_DROP_HEAD:
+        queue.drop_overflow()
+    if entry.expires_at_ms and queue.expiry_timer is None:
+        queue.watch_expiry()
+    return 0
+
+
+cdef bint is_for_nobody_else(Queue queue, message_t* message) except -1:
+    """True where only the message's own publisher may consume here, and asked not to get what it publishes."""
+    if queue.exclusive_owner is None or message.publisher == 0:
+        return False
+    for consumer in queue.consumers:
+        if not (<Consumer>consumer).no_local or (<Consumer>consumer).publisher != message.publisher:
+            return False
+    return len(queue.consumers) > 0
+
+
+cdef bint serve_past_head(Queue queue, ReadyList level) except -1:
+    """The head is a no-local consumer's own message and others have no credit: serve that consumer past it."""
+    cdef entry_t entry
+    cdef Consumer consumer
+    cdef size_t index
+    for index in range(1, min(level.front.count, <size_t>NO_LOCAL_LOOK_AHEAD)):
+        consumer = queue.next_consumer(ring_at(&level.front, index).message)
+        if consumer is not None:
+            ring_remove(&level.front, index, &entry)
+            level.count -= 1
+            level.bytes -= entry.message.body_size
+            level.memory_bytes -= message_size(entry.message)
+            queue.ready_count -= 1
+            queue.hand_over(consumer, &entry)
+            return True
+    return False

@@ -1,0 +1,22 @@
+"""The two ends of routing: see target.pxd."""
+
+
+cdef class Target:
+    """Takes a message that a binding selected."""
+
+    cdef int accept(self, message_t* message) except -1:
+        raise NotImplementedError
+
+
+cdef class Consumer:
+    """Receives messages of one queue as its credit allows."""
+
+    cdef bint has_credit(self) noexcept:
+        return False
+
+    cdef int deliver(self, entry_t* entry) except -1:
+        raise NotImplementedError
+
+    cpdef cancelled_by_queue(self):
+        """Tells the peer that its queue is gone."""
+        raise NotImplementedError

@@ -1,0 +1,483 @@
+"""A virtual host: its exchanges, queues and bindings, and what may be done with them.
+
+Owns names: declaring, deleting, binding, and the rules the specifications give for these. Definitions that outlive a
+restart go into the store's open batch; whoever asked is told when that batch is on disk (the dialect waits). Knows no
+protocol: errors are `broker.core.errors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from broker.core import arguments as argument_rules
+from broker.core import dead_letter
+from broker.core.binding import EXCHANGE, QUEUE, Binding, identity
+from broker.core.errors import (
+    AccessRefused,
+    LimitExceeded,
+    NotFound,
+    PreconditionFailed,
+    ResourceLocked,
+)
+from broker.core.exchange import Exchange, accept_all
+from broker.core.exchange_types import DefaultExchange, exchange_class
+from broker.core.message import Message
+from broker.core.properties import decode_table, encode_table, header_value, replace_headers
+from broker.core.queue import Queue
+from storage import layout
+
+if TYPE_CHECKING:
+    from broker.core.broker import Broker
+
+PREDECLARED = {
+    "amq.direct": "direct",
+    "amq.fanout": "fanout",
+    "amq.topic": "topic",
+    "amq.headers": "headers",
+    "amq.match": "headers",
+    "amq.rabbitmq.trace": "topic",
+}
+DEAD_LETTER_DEPTH_MAX = 16
+
+
+class VirtualHost:
+    """One namespace of exchanges, queues and bindings."""
+
+    def __init__(self, broker: Broker, name: str) -> None:
+        """Make an empty vhost with the exchanges that every vhost has."""
+        self.broker = broker
+        self.name = name
+        self.store = broker.store
+        self.clock = broker.clock
+        self.limits = broker.limits
+        self.exchanges: dict[str, Exchange] = {}
+        self.queues: dict[str, Queue] = {}
+        self.reply_targets: dict[str, Any] = {}
+        self.default_exchange = self.make_exchange("", "direct", durable=True)
+        for exchange_name, type_name in PREDECLARED.items():
+            self.make_exchange(
+                exchange_name, type_name, durable=True, internal=exchange_name == "amq.rabbitmq.trace"
+            )
+        self.dead_letter_depth = 0
+        self.dead_letters_waiting: list[tuple[Queue, Message, str]] = []
+
+    # ── exchanges ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def make_exchange(
+        self,
+        name: str,
+        type_name: str,
+        *,
+        durable: bool = False,
+        auto_delete: bool = False,
+        internal: bool = False,
+        arguments: dict[str, Any] | None = None,
+    ) -> Exchange:
+        """Create an exchange without asking whether that is allowed."""
+        kind, delays = (DefaultExchange, False) if name == "" else exchange_class(type_name, arguments or {})
+        exchange = kind(
+            self,
+            name,
+            type_name,
+            durable=durable,
+            auto_delete=auto_delete,
+            internal=internal,
+            arguments=arguments or {},
+            routes_cached_max=self.limits.routes_cached_max,
+        )
+        if delays:
+            exchange.delay_messages()
+        self.exchanges[name] = exchange
+        if self.uses_as_alternate(name):
+            self.forget_all_routes()
+        return exchange
+
+    def exchange(self, name: str) -> Exchange:
+        """The exchange of that name. Raises NotFound."""
+        try:
+            return self.exchanges[name]
+        except KeyError:
+            raise NotFound(f"no exchange '{name}' in vhost '{self.name}'") from None
+
+    def declare_exchange(
+        self,
+        name: str,
+        type_name: str,
+        *,
+        durable: bool = False,
+        auto_delete: bool = False,
+        internal: bool = False,
+        arguments: dict[str, Any] | None = None,
+    ) -> Exchange:
+        """Create the exchange, or find it the same (AMQP 0-9-1 §1.6.2.1). Raises CoreError."""
+        arguments = arguments or {}
+        existing = self.exchanges.get(name)
+        if existing is not None:
+            argument_rules.check_exchange_equivalence(
+                existing, type_name, durable, auto_delete, internal, arguments, self.name
+            )
+            return existing
+        if name.startswith("amq."):
+            raise AccessRefused(f"exchange name '{name}' contains reserved prefix 'amq.*'")
+        argument_rules.check_exchange_arguments(name, self.name, arguments)
+        if len(self.exchanges) >= self.limits.exchanges_max:
+            raise LimitExceeded(f"vhost '{self.name}' has its limit of {self.limits.exchanges_max} exchanges")
+        exchange = self.make_exchange(
+            name, type_name, durable=durable, auto_delete=auto_delete, internal=internal, arguments=arguments
+        )
+        if durable:
+            self.put_definition(
+                "exchange",
+                name,
+                {
+                    "type": type_name,
+                    "auto_delete": auto_delete,
+                    "internal": internal,
+                    "arguments": encode_table(arguments),
+                },
+            )
+        return exchange
+
+    def delete_exchange(self, name: str, *, if_unused: bool = False) -> None:
+        """Delete the exchange and its bindings, if it is there (RabbitMQ: deleting what is gone succeeds)."""
+        if name == "" or name.startswith("amq."):
+            raise AccessRefused(
+                "operation not permitted on the default exchange"
+                if name == ""
+                else f"exchange name '{name}' contains reserved prefix 'amq.*'"
+            )
+        exchange = self.exchanges.get(name)
+        if exchange is None:
+            return
+        if if_unused and exchange.bindings:
+            raise PreconditionFailed(f"exchange '{name}' in vhost '{self.name}' in use")
+        self.remove_exchange(exchange)
+
+    def remove_exchange(self, exchange: Exchange) -> None:
+        """Delete without conditions."""
+        exchange.deleted = True
+        del self.exchanges[exchange.name]
+        for binding in list(exchange.bindings.values()):
+            self.remove_binding(binding)
+        for binding in [binding for binding in self.bindings() if binding.destination is exchange]:
+            self.remove_binding(binding)
+        if exchange.durable:
+            self.delete_definition("exchange", exchange.name)
+        if self.uses_as_alternate(exchange.name):
+            self.forget_all_routes()
+
+    def uses_as_alternate(self, name: str) -> bool:
+        """True where some exchange names this one as its alternate."""
+        return any(exchange.alternate == name for exchange in self.exchanges.values())
+
+    # ── queues ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def queue(self, name: str, owner: object = None) -> Queue:
+        """The queue of that name. Raises NotFound; ResourceLocked where it is another connection's own."""
+        try:
+            queue = self.queues[name]
+        except KeyError:
+            raise NotFound(f"no queue '{name}' in vhost '{self.name}'") from None
+        if queue.exclusive_owner is not None and queue.exclusive_owner is not owner:
+            raise ResourceLocked(
+                f"cannot obtain exclusive access to locked queue '{name}' in vhost '{self.name}'. It could be "
+                "originally declared on another connection or the exclusive property value does not match that of "
+                "the original declaration."
+            )
+        return queue
+
+    def declare_queue(
+        self,
+        name: str,
+        *,
+        durable: bool = False,
+        exclusive: bool = False,
+        auto_delete: bool = False,
+        owner: object = None,
+        arguments: dict[str, Any] | None = None,
+    ) -> Queue:
+        """Create the queue, or find it the same (AMQP 0-9-1 §1.7.2.1). Raises CoreError."""
+        arguments = arguments or {}
+        existing = self.queues.get(name)
+        if existing is not None:
+            self.queue(name, owner)
+            argument_rules.check_queue_equivalence(existing, durable, exclusive, auto_delete, arguments, self.name)
+            existing.last_used_ms = self.clock.now_ms
+            return existing
+        if name.startswith("amq."):
+            raise AccessRefused(f"queue name '{name}' contains reserved prefix 'amq.*'")
+        return self.create_queue(
+            name, durable=durable, exclusive=exclusive, auto_delete=auto_delete, owner=owner, arguments=arguments
+        )
+
+    def create_queue(
+        self,
+        name: str,
+        *,
+        durable: bool,
+        exclusive: bool,
+        auto_delete: bool,
+        owner: object,
+        arguments: dict[str, Any],
+    ) -> Queue:
+        """Create a queue that does not exist; server-named ones come here directly."""
+        settings = argument_rules.queue_arguments(
+            name, self.name, arguments, durable=durable, exclusive=exclusive, auto_delete=auto_delete
+        )
+        if len(self.queues) >= self.limits.queues_max:
+            raise LimitExceeded(f"vhost '{self.name}' has its limit of {self.limits.queues_max} queues")
+        store_id = self.broker.next_store_id(1 + (settings.max_priority or 0))
+        queue = self.make_queue(name, store_id, durable, auto_delete, owner if exclusive else None, arguments, settings)
+        if durable and not exclusive:
+            self.put_definition(
+                "queue",
+                name,
+                {"store_id": store_id, "auto_delete": auto_delete, "arguments": encode_table(arguments)},
+            )
+        return queue
+
+    def make_queue(
+        self,
+        name: str,
+        store_id: int,
+        durable: bool,
+        auto_delete: bool,
+        owner: object,
+        arguments: dict[str, Any],
+        settings: Any,
+    ) -> Queue:
+        """Create a queue without asking whether that is allowed."""
+        queue = Queue(
+            self,
+            name,
+            self.store,
+            self.clock,
+            store_id=store_id,
+            durable=durable,
+            auto_delete=auto_delete,
+            exclusive_owner=owner,
+            arguments=arguments,
+            settings=settings,
+            memory_bytes_max=self.limits.queue_memory_bytes_max,
+        )
+        self.queues[name] = queue
+        self.broker.queues_declared += 1
+        self.default_exchange.forget_routes(queue.name_bytes)
+        return queue
+
+    def delete_queue(self, queue: Queue, *, if_unused: bool = False, if_empty: bool = False) -> int:
+        """Delete the queue; how many ready messages went with it (AMQP 0-9-1 §1.7.2.9)."""
+        if if_unused and queue.consumers:
+            raise PreconditionFailed(f"queue '{queue.name}' in vhost '{self.name}' in use")
+        if if_empty and queue.ready_count:
+            raise PreconditionFailed(f"queue '{queue.name}' in vhost '{self.name}' not empty")
+        return self.remove_queue(queue)
+
+    def remove_queue(self, queue: Queue) -> int:
+        """Delete without conditions; how many ready messages there were."""
+        if queue.deleted:
+            return 0
+        del self.queues[queue.name]
+        self.default_exchange.forget_routes(queue.name_bytes)
+        for binding in list(queue.bindings):
+            self.remove_binding(binding)
+        if queue.durable and queue.exclusive_owner is None:
+            self.delete_definition("queue", queue.name)
+        removed: int = queue.delete()
+        self.broker.on_queue_deleted(queue)
+        return removed
+
+    def target(self, routing_key: bytes) -> Any:
+        """What the default exchange routes to by name: a queue, or a direct reply-to consumer; or None."""
+        name = routing_key.decode("utf-8", "surrogateescape")
+        return self.queues.get(name) or self.reply_targets.get(name)
+
+    # ── bindings ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def bindings(self) -> Iterator[Binding]:
+        """Every explicit binding of the vhost."""
+        for exchange in self.exchanges.values():
+            yield from exchange.bindings.values()
+
+    def bind(
+        self, source: Exchange, destination: Any, kind: str, key: bytes, arguments: dict[str, Any] | None = None
+    ) -> Binding:
+        """Add a binding, or find it (AMQP 0-9-1 §1.7.2.3). `kind`: binding.QUEUE or binding.EXCHANGE."""
+        if source is self.default_exchange or destination is self.default_exchange:
+            raise AccessRefused("operation not permitted on the default exchange")
+        binding = Binding(source, destination, kind, key, arguments or {})
+        existing: Binding | None = source.bindings.get(binding.identity)
+        if existing is not None:
+            return existing
+        self.add_binding(binding)
+        if source.durable and destination.durable and getattr(destination, "exclusive_owner", None) is None:
+            self.broker.put_definition(
+                self.binding_key(binding),
+                {
+                    "vhost": self.name,
+                    "source": source.name,
+                    "kind": kind,
+                    "destination": destination.name,
+                    "key": key,
+                    "arguments": encode_table(binding.arguments),
+                },
+            )
+        return binding
+
+    def add_binding(self, binding: Binding) -> None:
+        """Wire a binding up. Raises PreconditionFailed where the exchange's type refuses it."""
+        binding.source.add(binding)
+        binding.source.bindings[binding.identity] = binding
+        if binding.destination_kind == QUEUE:
+            binding.destination.bindings.add(binding)
+        else:
+            binding.destination.upstreams.add(binding.source)
+        self.forget_routes(binding.source, binding.key)
+
+    def unbind(
+        self, source: Exchange, destination: Any, kind: str, key: bytes, arguments: dict[str, Any] | None = None
+    ) -> None:
+        """Remove a binding, if it is there (RabbitMQ: unbinding what is not bound succeeds)."""
+        if source is self.default_exchange or destination is self.default_exchange:
+            raise AccessRefused("operation not permitted on the default exchange")
+        binding = source.bindings.get(identity(kind, destination.name, key, arguments or {}))
+        if binding is not None:
+            self.remove_binding(binding)
+
+    def remove_binding(self, binding: Binding) -> None:
+        """Take a binding out. An auto-delete exchange goes with the last binding of which it is the source."""
+        source = binding.source
+        if source.bindings.pop(binding.identity, None) is None:
+            return
+        source.remove(binding)
+        if binding.destination_kind == QUEUE:
+            binding.destination.bindings.discard(binding)
+        elif not any(other.destination is binding.destination for other in source.bindings.values()):
+            binding.destination.upstreams.discard(source)
+        self.forget_routes(source, binding.key)
+        if source.durable and binding.destination.durable:
+            self.broker.delete_definition(self.binding_key(binding))
+        if source.auto_delete and not source.bindings and not source.deleted:
+            self.remove_exchange(source)
+
+    def forget_routes(self, exchange: Exchange, binding_key: bytes) -> None:
+        """A binding of `exchange` changed: its cached routes, and those of all that route through it, may be wrong."""
+        exchange.forget_routes(binding_key)
+        seen = {exchange}
+        waiting = [exchange]
+        while waiting:
+            changed = waiting.pop()
+            routes_through = set(changed.upstreams)
+            routes_through.update(other for other in self.exchanges.values() if other.alternate == changed.name)
+            for upstream in routes_through - seen:
+                upstream.forget_routes(None)
+                seen.add(upstream)
+                waiting.append(upstream)
+
+    def forget_all_routes(self) -> None:
+        """An exchange that others may name came or went."""
+        for exchange in self.exchanges.values():
+            exchange.forget_routes(None)
+
+    # ── messages on their rarer ways ──────────────────────────────────────────────────────────────────────────────
+
+    def publish_carbon_copies(self, exchange: Exchange, message: Message) -> int:
+        """Sender-selected distribution: the CC and BCC headers are further routing keys; BCC is not delivered."""
+        keys = [message.routing_key]
+        for name in ("CC", "BCC"):
+            copies = header_value(message.raw_properties, name)
+            if copies is None:
+                continue
+            if not isinstance(copies, list):
+                raise PreconditionFailed(f"invalid value for header '{name}': expected an array of routing keys")
+            keys.extend(copy if isinstance(copy, bytes) else str(copy).encode() for copy in copies)
+        properties = replace_headers(message.raw_properties, {}, remove=("BCC",))
+        if properties != message.raw_properties:
+            message = Message(message.exchange, message.routing_key, properties, message.body)
+        targets = {target: None for key in keys for target in exchange.resolve(key, message).targets}
+        return accept_all(message, targets)
+
+    def delay(self, exchange: Exchange, message: Message) -> bool:
+        """Put a message with a positive `x-delay` into the delayed index; False where it is to be routed now."""
+        return self.broker.delayed.schedule(self, exchange, message)
+
+    def dead_letter(self, queue: Queue, message: Message, reason: str) -> None:
+        """Route a message that left `queue` unconsumed to the queue's dead-letter exchange.
+
+        Chains of dead-lettering (a full queue behind a full queue) are unrolled here, so that they can't exhaust the stack.
+        """
+        self.dead_letters_waiting.append((queue, message, reason))
+        if self.dead_letter_depth:
+            return
+        self.dead_letter_depth = 1
+        try:
+            while self.dead_letters_waiting:
+                self.route_dead_letter(*self.dead_letters_waiting.pop(0))
+        finally:
+            self.dead_letter_depth = 0
+
+    def route_dead_letter(self, queue: Queue, message: Message, reason: str) -> None:
+        """Publish the dead letter with its history in `x-death`; a queue in its own cycle does not get it again."""
+        exchange = self.exchanges.get(queue.settings.dead_letter_exchange)
+        if exchange is None:
+            return
+        keys = dead_letter.routing_keys(message, queue.settings.dead_letter_routing_key)
+        letter = dead_letter.letter(message, queue=queue.name, reason=reason, exchange=exchange.name, routing_key=keys[0],
+                                    now_ms=self.clock.now_ms)
+        targets = {target: None for key in keys for target in exchange.resolve(key, letter).targets}
+        accept_all(
+            letter,
+            [
+                target
+                for target in targets
+                if not (isinstance(target, Queue) and dead_letter.would_cycle(letter.raw_properties, target.name))
+            ],
+        )
+
+    # ── definitions ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def put_definition(self, kind: str, name: str, value: dict[str, Any]) -> None:
+        """Make a definition outlive a restart, with the open batch."""
+        value = {"vhost": self.name, "name": name, **value}
+        self.broker.put_definition(layout.definition_key(kind, self.name, name), value)
+
+    def delete_definition(self, kind: str, name: str) -> None:
+        """Forget a definition, with the open batch."""
+        self.broker.delete_definition(layout.definition_key(kind, self.name, name))
+
+    def binding_key(self, binding: Binding) -> bytes:
+        """Where a binding's definition is: the name is made of everything that tells bindings apart."""
+        kind, destination, key, arguments = binding.identity
+        return layout.definition_key("binding", self.name, binding.source.name, kind, destination, key, arguments)
+
+    def restore_exchange(self, value: dict[str, Any]) -> None:
+        """Recreate a durable exchange from its definition."""
+        self.make_exchange(
+            value["name"],
+            value["type"],
+            durable=True,
+            auto_delete=value["auto_delete"],
+            internal=value["internal"],
+            arguments=decode_table(value["arguments"]),
+        )
+
+    def restore_queue(self, value: dict[str, Any]) -> Queue:
+        """Recreate a durable queue from its definition; its messages follow."""
+        name, arguments = value["name"], decode_table(value["arguments"])
+        settings = argument_rules.queue_arguments(
+            name, self.name, arguments, durable=True, exclusive=False, auto_delete=value["auto_delete"]
+        )
+        return self.make_queue(name, value["store_id"], True, value["auto_delete"], None, arguments, settings)
+
+    def restore_binding(self, value: dict[str, Any]) -> None:
+        """Recreate a durable binding, if both its ends are there."""
+        source = self.exchanges.get(value["source"])
+        named = self.queues if value["kind"] == QUEUE else self.exchanges
+        destination = named.get(value["destination"])
+        if source is not None and destination is not None:
+            arguments = decode_table(value["arguments"])
+            self.add_binding(Binding(source, destination, value["kind"], value["key"], arguments))
+
+
+__all__ = ["EXCHANGE", "QUEUE", "VirtualHost"]

@@ -1,0 +1,65 @@
+"""Every limit of the broker, in one place, with its unit in its name.
+
+Owns the defaults; the operator overrides them under `limits:` in the configuration. Refuses to know what happens at a
+limit: whoever holds one answers in its own protocol's words and counts.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Immutable; handed down by constructors."""
+
+    # ── edge ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    connections_max: int = 65_536
+    """Open connections; one more is closed at once and counted."""
+    accepts_per_turn_max: int = 64
+    """Connections accepted per listener and turn of the loop."""
+    read_bytes_max: int = 256 * KIB
+    """The shared read buffer: what one turn reads of one connection. At least twice `amqp.frame_max`."""
+    output_high_bytes: int = 1 * MIB
+    """A connection with more than this to send gets no deliveries until half of it is sent."""
+    output_bytes_max: int = 256 * MIB
+    """A peer that lets more than this pile up is cut off."""
+    pooled_bytes_max: int = 32 * MIB
+    """Free output buffers that are kept for the next burst."""
+    flush_rounds_max: int = 4
+    """How often one turn refills outputs that were flushed completely."""
+    linger_ms: int = 5_000
+    """How long a peer may take to read our last words and to close."""
+    drain_timeout_ms: int = 2_000
+    """How long connections may take to say farewell when the broker stops."""
+    listen_backlog: int = 4_096
+    """Connections that the kernel completes before they are accepted."""
+
+    # ── a dialect's handshake ─────────────────────────────────────────────────────────────────────────────────────
+    handshake_timeout_ms: int = 10_000
+    """From the connection to its login."""
+
+    # ── a connection and its channels ─────────────────────────────────────────────────────────────────────────────
+    message_bytes_max: int = 128 * MIB
+    """One message's body."""
+    table_depth_max: int = 128
+    """Tables and arrays in tables and arrays."""
+    consumers_per_channel_max: int = 65_535
+    unacked_per_channel_max: int = 4_194_304
+    """Deliveries that one channel has not yet settled; above it the channel gets no more."""
+    transaction_operations_max: int = 1_048_576
+    """Publishes and acknowledgements that one open transaction holds back."""
+    transaction_bytes_max: int = 128 * MIB
+
+    # ── vhosts, exchanges, queues ─────────────────────────────────────────────────────────────────────────────────
+    queues_max: int = 1_048_576
+    exchanges_max: int = 1_048_576
+    bindings_max: int = 16_777_216
+    exchange_hops_max: int = 1_024
+    """Exchanges that one publish may pass through exchange-to-exchange bindings."""
+    routes_cached_max: int = 4_096
+    """Routing keys whose targets one exchange remembers."""
+    queue_memory_bytes_max: int = 16 * MIB
+    """Messages of one queue that stay in memory; the rest waits on disk."""

@@ -1,0 +1,132 @@
+"""Prometheus: the ledger, the store and the edge as metrics.
+
+Owns metric names, in RabbitMQ's spirit (base units, `_total` for counters), prefixed `hubbub_`. Reads the core when it is
+scraped; the core counts and knows nothing of Prometheus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from broker.management import overview
+from broker.management.observed import ObservedServer
+from broker.version import VERSION
+
+
+class BrokerMetrics(Collector):
+    """Everything in one scrape. With `per_queue`, each queue's own figures as well: costly with very many queues."""
+
+    def __init__(self, server: ObservedServer, per_queue: bool = False) -> None:
+        self.server = server
+        self.per_queue = per_queue
+
+    def collect(self) -> Iterator[Metric]:
+        """Called by the registry once per scrape."""
+        yield from self._build()
+        yield from self._objects()
+        yield from self._ledger()
+        yield from self._store()
+        if self.per_queue:
+            yield from self._queues()
+
+    def _build(self) -> Iterator[Metric]:
+        build = GaugeMetricFamily("hubbub_build", "What runs here.", labels=["version"])
+        build.add_metric([VERSION], 1)
+        yield build
+        mode = GaugeMetricFamily(
+            "hubbub_durability", "1 for the mode in force: when publishers are told that a message is safe.", labels=["mode"]
+        )
+        mode.add_metric([self.server.durability.partition(" ")[0]], 1)
+        yield mode
+        alarms = GaugeMetricFamily("hubbub_alarm", "1 while publishers are blocked for this reason.", labels=["alarm"])
+        for name in self.server.broker.alarms:
+            alarms.add_metric([name], 1)
+        yield alarms
+        yield GaugeMetricFamily(
+            "hubbub_start_time_seconds", "When the broker started, since 1970.", value=self.server.started_at
+        )
+
+    def _objects(self) -> Iterator[Metric]:
+        server = self.server
+        connections = server.connections()
+        yield GaugeMetricFamily("hubbub_connections", "Open connections.", value=len(connections))
+        yield GaugeMetricFamily(
+            "hubbub_channels", "Open channels.", value=sum(len(getattr(each, "channels", ())) for each in connections)
+        )
+        queues = [queue for _, queue in overview.all_queues(server)]
+        yield GaugeMetricFamily("hubbub_queues", "Queues.", value=len(queues))
+        yield GaugeMetricFamily(
+            "hubbub_consumers", "Consumers.", value=sum(len(list(queue.consumers)) for queue in queues)
+        )
+        for name, text in (
+            ("accepted", "Connections accepted."),
+            ("refused", "Connections refused because there were too many."),
+            ("accept_pauses", "How often accepting stopped because the process had no descriptors left."),
+        ):
+            yield CounterMetricFamily(f"hubbub_connections_{name}", text, value=server.edge_counts[name])
+        yield CounterMetricFamily("hubbub_turns", "Turns of the event loop that did something.", value=server.turn.count)
+
+    def _ledger(self) -> Iterator[Metric]:
+        counts = overview.totals(self.server)
+        yield GaugeMetricFamily("hubbub_messages_ready", "Messages that wait for a consumer.", value=counts.pop("ready"))
+        yield GaugeMetricFamily(
+            "hubbub_messages_unacked", "Messages delivered and not yet settled.", value=counts.pop("unacked")
+        )
+        yield GaugeMetricFamily(
+            "hubbub_messages_unaccounted", "Messages that came in and are nowhere: 0, or a bug.",
+            value=counts.pop("unaccounted", 0),
+        )  # fmt: skip
+        total = CounterMetricFamily("hubbub_messages", "Messages of all queues, by what happened.", labels=["event"])
+        for word, count in sorted(counts.items()):
+            total.add_metric([word], count)
+        yield total
+
+    def _store(self) -> Iterator[Metric]:
+        for name, value in self.server.store.statistics().items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                yield GaugeMetricFamily(f"hubbub_store_{name}", f"The store's figure `{name}`.", value=value)
+            elif name == "commit_ms_histogram":
+                yield self._commits(value)
+
+    def _commits(self, buckets: list[tuple[float, int]]) -> Metric:
+        """`buckets`: (upper bound in milliseconds, how many commits took so long and no bucket before)."""
+        seen, rows, total_s = 0, [], 0.0
+        below_s = 0.0
+        for upper_ms, count in buckets:
+            seen += count
+            bounded = upper_ms != float("inf")
+            # The sum is not kept; a bucket's commits are taken to lie in its middle.
+            total_s += count * ((below_s + upper_ms / 1000) / 2 if bounded else below_s)
+            below_s = upper_ms / 1000 if bounded else below_s
+            rows.append((str(upper_ms / 1000) if bounded else "+Inf", float(seen)))
+        if not rows or rows[-1][0] != "+Inf":
+            rows.append(("+Inf", float(seen)))
+        return HistogramMetricFamily(
+            "hubbub_store_commit_seconds", "How long commits took, fsync included.", buckets=rows, sum_value=total_s
+        )
+
+    def _queues(self) -> Iterator[Metric]:
+        labels = ["vhost", "queue"]
+        ready = GaugeMetricFamily("hubbub_queue_messages_ready", "Messages that wait for a consumer.", labels=labels)
+        unacked = GaugeMetricFamily("hubbub_queue_messages_unacked", "Delivered and not yet settled.", labels=labels)
+        consumers = GaugeMetricFamily("hubbub_queue_consumers", "Consumers.", labels=labels)
+        events = CounterMetricFamily("hubbub_queue_messages", "Messages by what happened.", labels=[*labels, "event"])
+        for vhost, queue in overview.all_queues(self.server):
+            place = [vhost.name, queue.name]
+            ready.add_metric(place, queue.ready_count)
+            unacked.add_metric(place, queue.unacked_count)
+            consumers.add_metric(place, len(list(queue.consumers)))
+            for word, count in queue.counts.items():
+                events.add_metric([*place, word], count)
+        yield from (ready, unacked, consumers, events)
+
+
+def exposition(server: ObservedServer, per_queue: bool = False) -> bytes:
+    """The text that Prometheus reads."""
+    registry = CollectorRegistry()
+    registry.register(BrokerMetrics(server, per_queue))
+    return generate_latest(registry)

@@ -1,0 +1,44 @@
+"""Plain TCP on Linux: one epoll set, one shared read buffer, one turn."""
+
+from libc.stdint cimport uint32_t
+from libc.stddef cimport size_t
+
+from broker.net.turn cimport Link, Source, Turn
+from broker.wire.buffers cimport BufferPool
+
+
+cdef class Poller(Source):
+    cdef Turn turn
+    cdef object loop
+    cdef BufferPool pool
+    cdef int epoll_fd
+    cdef char* buffer                                   # what the sockets are read into, shared by all
+    cdef readonly size_t read_bytes_max                 # its size
+    cdef size_t high_bytes
+    cdef size_t bytes_max
+    cdef int accepts_max                                # per listener and turn
+    cdef double linger_s                                # how long a peer may take for our last words
+    cdef double accept_pause_s                          # how long accepting stops when descriptors run out
+    cdef readonly int connections_max
+    cdef list links                                     # by descriptor: SocketLink or None
+    cdef dict acceptors                                 # descriptor → (listener, factory)
+    cdef object lingering                               # deque of (deadline, SocketLink), in order
+    cdef bint accepting
+    cdef readonly int connection_count
+    cdef readonly unsigned long long accepted_count
+    cdef readonly unsigned long long refused_count      # over connections_max
+    cdef readonly unsigned long long accept_pause_count # out of descriptors
+    cdef void accept(self, int listening_fd) noexcept
+    cdef int adopt(self, int fd, str peer, object listener, object factory) except -1
+    cdef void read(self, SocketLink link) noexcept
+    cdef void arm(self, SocketLink link, uint32_t events) noexcept
+    cdef void linger(self, SocketLink link) noexcept
+    cdef void pause_accepting(self, int error) noexcept
+
+
+cdef class SocketLink(Link):
+    cdef Poller poller
+    cdef int fd                                         # -1: given back
+    cdef uint32_t events                                # what epoll watches for
+    cdef bint half_closed                               # all is said; what still comes is thrown away until the peer closes
+    cdef void lose(self, str reason) noexcept

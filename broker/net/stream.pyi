@@ -1,0 +1,37 @@
+"""Typed public signatures of `stream.pyx`."""
+
+import asyncio
+from collections.abc import Callable
+
+from broker.net.listener import Listener
+from broker.net.turn import Link, Turn
+from broker.wire.buffers import BufferPool
+from broker.wire.connection import Connection
+
+class StreamEdge:
+    read_bytes_max: int
+    connections_max: int
+    accepted_count: int
+    refused_count: int
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        turn: Turn,
+        pool: BufferPool | None = None,
+        *,
+        read_bytes_max: int = ...,
+        high_bytes: int = ...,
+        bytes_max: int = ...,
+        connections_max: int = ...,
+        linger_s: float = ...,
+    ) -> None: ...
+    @property
+    def connection_count(self) -> int: ...
+    def connections(self) -> list[Connection]: ...
+    async def listen(
+        self, listener: Listener, factory: Callable[[Listener], Connection], handshake_timeout_s: float = ...
+    ) -> asyncio.Server: ...
+    def close(self) -> None: ...
+
+class StreamLink(Link): ...
+class StreamProtocol(StreamLink, asyncio.BufferedProtocol): ...

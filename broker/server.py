@@ -1,0 +1,295 @@
+"""The only composition root: it alone knows every part, makes each one once, and hands it what it needs.
+
+    store → core (restore) → edge → listeners → management          start
+    listeners → connections → management → core → store             stop: the same, backwards
+
+Owns the order of starting and stopping, signals, and what the process asks of the operating system. Refuses to know what any
+part does.
+
+Invariants: nothing listens before everything is restored; after `stop` everything that was accepted is on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from broker.amqp.connection import AmqpConnection
+from broker.amqp.endpoint import Endpoint
+from broker.config import Settings
+from broker.core.broker import Broker, Restored
+from broker.core.clock import Clock
+from broker.management.app import Management
+from broker.net.listener import Listener, listen
+from broker.net.loop_clock import LoopClock
+from broker.net.poller import Poller
+from broker.net.stream import StreamEdge
+from broker.net.tls import server_context
+from broker.net.turn import Turn
+from broker.turn import BrokerTurn
+from broker.version import VERSION
+from broker.wire.buffers import BufferPool
+from broker.wire.connection import Connection
+from storage.layout import Database, definition_prefix
+from storage.lmdb_store import LmdbStore
+
+log = logging.getLogger("hubbub.server")
+
+SWITCH_INTERVAL_S = 0.0005
+"""How long the loop may keep another Python thread (a password being hashed, a backup) waiting."""
+GARBAGE_INTERVAL_S = 60.0
+MEMORY_SHARE = 0.4
+"""Of the machine's memory, where `memory.messages_bytes_max` is not set."""
+
+
+class Server:
+    """One broker process: `start`, then `stop`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.started_at = time.time()
+        self.restored = Restored(0, 0, 0.0)
+        self.listeners: list[Listener] = []
+        self._closing = AsyncExitStack()
+
+    # ── start ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def start(self) -> None:
+        """Open the store, restore, listen. Whatever fails, what was opened before it is closed again.
+
+        Raises StoreError, ListenError, TlsError, OSError: each with a text for the operator.
+        """
+        try:
+            self._open_core()
+            self._open_edge()
+            await self._listen()
+        except BaseException:
+            await self._closing.aclose()
+            raise
+        self._settle_process()
+        self._log_summary()
+
+    def _open_core(self) -> None:
+        settings, limits = self.settings, self.settings.limits
+        loop = asyncio.get_running_loop()
+        directory = Path(settings.data_dir)
+        directory.mkdir(parents=True, exist_ok=True)
+        self.store = LmdbStore(
+            str(directory),
+            durability=settings.durability.mode,
+            interval_ms=settings.durability.interval_ms,
+            disk_free_min_bytes=settings.disk_free_min_bytes,
+            on_status=self._on_store_status,
+        )
+        self._closing.callback(self.store.close)
+        self.clock = Clock()
+        hooks = BrokerTurn(self.clock, self.store)
+        self.turn = Turn(loop, hooks, limits.flush_rounds_max)
+        self.loop_clock = LoopClock(loop, self.clock.advance, self.turn.wake)
+        self._closing.callback(self.loop_clock.stop)
+        hooks.attach(self.loop_clock)
+        self.clock.now_ms = self.loop_clock.time_ms()
+        self.clock.earlier = self.loop_clock.earlier
+        self.broker = Broker(self.store, self.clock, limits)
+        self.restored = self.broker.restore()
+        self._closing.callback(self.broker.close)
+        self._seed()
+
+    def _seed(self) -> None:
+        """Vhosts that the configuration names and the store lacks; and in a new store, the configuration's users.
+
+        Later the store's users count alone: one that an administrator deleted must not come back with the next start.
+        """
+        for name in self.settings.vhosts:
+            self.broker.add_vhost(name)
+        start, end = definition_prefix("user")
+        if self.store.scan(Database.DEFINITIONS, start, end, 1):
+            return
+        access = self.broker.access
+        for name in list(access.users):
+            access.delete_user(name)
+        for user in self.settings.users:
+            access.add_user(
+                user.name, user.password.encode(), tags=tuple(user.tags), loopback_only=user.loopback_only
+            )
+            for each in user.permissions:
+                access.set_permission(each.vhost, user.name, each.configure, each.write, each.read)
+
+    def _open_edge(self) -> None:
+        limits = self.settings.limits
+        loop = asyncio.get_running_loop()
+        _raise_descriptor_limit(limits.connections_max)
+        pool = BufferPool(limits.pooled_bytes_max)
+        shared: dict[str, Any] = {
+            "read_bytes_max": limits.read_bytes_max,
+            "high_bytes": limits.output_high_bytes,
+            "bytes_max": limits.output_bytes_max,
+            "connections_max": limits.connections_max,
+            "linger_s": limits.linger_ms / 1000,
+        }
+        self.poller = Poller(loop, self.turn, pool, accepts_max=limits.accepts_per_turn_max, **shared)
+        self._closing.callback(self.poller.close)
+        self.poller.watch(self.store.notify_fd)
+        self.streams = StreamEdge(loop, self.turn, pool, **shared)
+        self._closing.callback(self.streams.close)
+
+    async def _listen(self) -> None:
+        settings, amqp, tls = self.settings, self.settings.amqp, self.settings.tls
+        factory = self._amqp_factory()
+        if amqp.port is not None:
+            self.poller.listen(self._bind("amqp", amqp.address, amqp.port).fileno(), self.listeners[-1], factory)
+        if amqp.tls_port is not None and tls.certificate is not None and tls.key is not None:
+            context = server_context(tls.certificate, tls.key, tls.ca, tls.verify)
+            listener = self._bind("amqps", amqp.address, amqp.tls_port, context)
+            timeout_s = settings.limits.handshake_timeout_ms / 1000
+            server = await self.streams.listen(listener, factory, timeout_s)
+            self._closing.callback(server.close)
+        management = Management(self)
+        for name, section, make in (
+            ("management", settings.management, management.api),
+            ("metrics", settings.metrics, management.metrics),
+        ):
+            if section.port is not None:
+                site = await management.serve(make(), self._bind(name, section.address, section.port))
+                self._closing.push_async_callback(site)
+
+    def _bind(self, name: str, address: str, port: int, tls: Any = None) -> Listener:
+        listener = listen(name, address, port, backlog=self.settings.limits.listen_backlog, tls=tls)
+        self._closing.callback(listener.close)
+        self.listeners.append(listener)
+        return listener
+
+    def _amqp_factory(self) -> Callable[[Listener], Connection]:
+        """Connections of the AMQP dialect."""
+        amqp, anonymous = self.settings.amqp, self.settings.anonymous
+        self.amqp = Endpoint(
+            self.clock,
+            self.settings.limits,
+            frame_max=amqp.frame_max,
+            channel_max=amqp.channel_max,
+            heartbeat_s=amqp.heartbeat_s,
+            anonymous_user=anonymous.user if anonymous.enabled else "",
+        )
+        return lambda listener: AmqpConnection(self.broker, self.amqp)
+
+    def _settle_process(self) -> None:
+        """What was made so far stays: the garbage collector need not look at it, nor at each of 10,000 connections."""
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        loop = asyncio.get_running_loop()
+
+        def collect() -> None:
+            nonlocal timer
+            gc.collect()
+            timer = loop.call_later(GARBAGE_INTERVAL_S, collect)
+
+        timer = loop.call_later(GARBAGE_INTERVAL_S, collect)
+        self._closing.callback(lambda: (timer.cancel(), gc.enable(), gc.unfreeze()))
+
+    def _log_summary(self) -> None:
+        log.info(
+            "hubbub %s is ready",
+            VERSION,
+            extra={
+                "pid": os.getpid(),
+                "data_dir": str(Path(self.settings.data_dir).resolve()),
+                "durability": self.durability,
+                "restored": f"{self.restored.queues} queues with {self.restored.messages} messages "
+                f"in {self.restored.seconds:.3f} s",
+                **{listener.name: str(listener) for listener in self.listeners},
+            },
+        )
+
+    # ── while it runs ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def durability(self) -> str:
+        """`fsync`, or `interval (N ms)`: what the overview and the summary show."""
+        durability = self.settings.durability
+        return durability.mode if durability.mode == "fsync" else f"{durability.mode} ({durability.interval_ms} ms)"
+
+    def connections(self) -> list[Connection]:
+        """Every open connection, whatever carries it."""
+        return [*self.poller.connections(), *self.streams.connections()]
+
+    @property
+    def edge_counts(self) -> dict[str, int]:
+        """What the edge counts: `accepted`, `refused` (too many), `accept_pauses` (out of descriptors)."""
+        return {
+            "accepted": self.poller.accepted_count + self.streams.accepted_count,
+            "refused": self.poller.refused_count + self.streams.refused_count,
+            "accept_pauses": self.poller.accept_pause_count,
+        }
+
+    def _on_store_status(self, status: str, text: str) -> None:
+        """The disk is full, has room again, or has failed: publishers wait, or go on."""
+        if status == "ok":
+            log.warning("the store accepts again")
+            self.broker.clear_alarm("disk")
+        else:
+            log.error("the store does not accept: %s", text, extra={"status": status})
+            self.broker.raise_alarm("disk", text)
+
+    # ── stop ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def stop(self) -> None:
+        """Accept no more, say farewell to every connection, commit, close. Raises StoreError if the commit fails."""
+        started = time.monotonic()
+        self.poller.stop_listening()
+        self.turn.enter()
+        for connection in self.connections():
+            connection.shut_down("broker forced connection closure with reason 'shutdown'")
+        drain_until = started + self.settings.limits.drain_timeout_ms / 1000
+        while self.connections() and time.monotonic() < drain_until:
+            await asyncio.sleep(0.01)
+        cut = len(self.connections())
+        await self._closing.aclose()
+        log.info("hubbub has stopped", extra={"cut": cut, "seconds": round(time.monotonic() - started, 3)})
+
+
+def _raise_descriptor_limit(connections_max: int) -> None:
+    """As many descriptors as the system gives us, up to what the connections need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections_max + 1024
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+async def serve(settings: Settings, ready: Callable[[Server], Awaitable[None]] | None = None) -> None:
+    """Run a broker until SIGTERM or SIGINT. `ready` is awaited once everything listens."""
+    server = Server(settings)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    await server.start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    if ready is not None:
+        await ready(server)
+    await stopping.wait()
+    log.info("stopping")
+    await server.stop()
+
+
+def run(settings: Settings) -> None:
+    """`serve` on the fastest event loop that there is."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(serve(settings))
+    else:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(settings))

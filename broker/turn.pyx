@@ -1,0 +1,28 @@
+"""What is done around a turn of the loop: the time before, the commit after.
+
+Belongs to the composition root (`server`), which alone may know the edge, the core's clock and the store together.
+
+Invariants: the clock is read once per turn; everything that a turn received is in one batch; confirms of committed batches
+are written before the outputs are flushed, so that they leave in the same turn.
+"""
+
+
+cdef class BrokerTurn(TurnHooks):
+    """Wired in two steps, because the loop's clock needs the turn's `wake` and the turn needs this."""
+
+    def __cinit__(self, Clock clock not None, Store store not None):
+        self.clock = clock
+        self.store = store
+
+    def attach(self, LoopClock loop_clock not None):
+        """From now on the time is `loop_clock`'s."""
+        self.loop_clock = loop_clock
+
+    cdef void begins(self) noexcept:
+        if self.loop_clock is not None:
+            self.clock.now_ms = self.loop_clock.read_ms()
+
+    cdef void ends(self, bint notified) noexcept:
+        if notified:
+            self.store.collect()
+        self.store.seal()

@@ -1,0 +1,51 @@
+"""Where messages come from and go to: one malloc each. The layout and the verbs are in `records.pxd`.
+
+Invariant: what `message_new` gives has one reference and zeroed flags, and room for `body_size` bytes of body that
+the creator fills in.
+"""
+
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+
+cdef message_t* message_new(
+        const char* exchange, size_t exchange_size, const char* routing_key, size_t routing_key_size,
+        const char* properties, size_t properties_size, size_t body_size) noexcept nogil:
+    """A message with one reference, its body still to be filled in; NULL where there is no memory.
+
+    A name longer than AMQP's 255 bytes (exchange) or 65,535 (routing key: an MQTT topic) does not fit: NULL as well.
+    """
+    cdef size_t head_size = sizeof(message_t) + exchange_size + routing_key_size + properties_size
+    if exchange_size > 255 or routing_key_size > 65535 or properties_size >> 32:
+        return NULL
+    if body_size > <size_t>-1 - head_size:
+        return NULL
+    cdef message_t* message = <message_t*>malloc(head_size + body_size)
+    if message == NULL:
+        return NULL
+    message.references = 1
+    message.flags = 0
+    message.priority = 0
+    message.exchange_size = <uint8_t>exchange_size
+    message.reserved = 0
+    message.routing_key_size = <uint16_t>routing_key_size
+    message.reserved2 = 0
+    message.properties_size = <uint32_t>properties_size
+    message.body_size = body_size
+    message.expiration_ms = -1
+    message.publisher = 0
+    message.segment = 0
+    message.record = 0
+    message.reserved3 = 0
+    cdef char* payload = <char*>message + sizeof(message_t)
+    if exchange_size:
+        memcpy(payload, exchange, exchange_size)
+    if routing_key_size:
+        memcpy(payload + exchange_size, routing_key, routing_key_size)
+    if properties_size:
+        memcpy(payload + exchange_size + routing_key_size, properties, properties_size)
+    return message
+
+
+cdef void message_free(message_t* message) noexcept nogil:
+    free(message)

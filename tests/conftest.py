@@ -1,0 +1,50 @@
+"""Fixtures for every test: the server under test, and markers.
+
+The server starts once per session, on a port of its own, in a directory of its own; HUBBUB_TEST_PEER=rabbitmq runs the same
+tests against RabbitMQ, to show that they describe what clients are used to.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.support.server import Server, make_server, peer_name  # noqa: E402
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "hubbub_only: Hubbub does this, RabbitMQ 3.10 does not (or does it otherwise)")
+    config.addinivalue_line("markers", "peer_only: pins down what the peer does where Hubbub differs on purpose")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rabbitmq = peer_name() == "rabbitmq"
+    unwanted = "hubbub_only" if rabbitmq else "peer_only"
+    for item in items:
+        if item.get_closest_marker(unwanted):
+            item.add_marker(pytest.mark.skip(reason=f"{unwanted}, and the peer is {peer_name()}"))
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The server under test; at the end SIGTERM must make it exit 0 with a clean log."""
+    running = make_server(tmp_path_factory.mktemp("server"))
+    running.start()
+    try:
+        yield running
+        assert running.process is not None and running.process.poll() is None, f"it died:\n{running.log[-8000:]}"
+        code = running.stop()
+        assert code == 0, f"SIGTERM: exit code {code}\n{running.log[-4000:]}"
+        running.assert_clean()
+    finally:
+        running.kill()
+
+
+@pytest.fixture(scope="session")
+def amqp_url(server: Server) -> str:
+    return server.url

@@ -1,0 +1,1 @@
+"""What the tests share: servers as processes, a raw AMQP client, polling. Knows nothing of the broker's insides."""
