@@ -24,7 +24,7 @@ check: $(VENV)/dev build  ## style and types: ruff, mypy, cython-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/cython-lint broker storage
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint broker storage
 
 bench: $(VENV)/test build  ## measure, beside the peers that are installed (ARGUMENTS="--help")
 	$(BIN)/python -m benchmarks $(ARGUMENTS)

@@ -2,8 +2,8 @@
 
 Owns what the operator types and reads. Refuses to know how anything is done: `server` serves, `config` reads settings.
 
-Exit codes: 0 done, 1 it did not work, 2 the command or the configuration is wrong. Never a traceback for what the operator
-can mend.
+Exit codes: 0 done, 1 it did not work, 2 the command or the configuration is wrong. Never a traceback for what the
+operator can mend.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def backup(
 ) -> None:
     """Write a consistent copy of the store to DIRECTORY, which must not exist or be empty.
 
-    A running broker is asked through its management port and goes on meanwhile. Where none runs, the store is opened here.
+    A running broker is asked through its management port and goes on meanwhile. Where none runs, --data-dir is opened.
     """
     settings = _load(config_path, assignments, data_dir)
     directory = directory.resolve()

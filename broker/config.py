@@ -1,10 +1,10 @@
 """Settings: typed, read from YAML, validated once, handed down by constructors.
 
-Owns the names, types and defaults of what the operator may set, and the words for what is wrong. Refuses to know what the
-settings are used for.
+Owns the names, types and defaults of what the operator may set, and the words for what is wrong. Refuses to know what
+the settings are used for.
 
-Invariants: no setting does nothing; a wrong key or value is a `ConfigError` that names where it stands, the key, what was
-expected and what was found; values given by `--set` win over the file, the file over the defaults.
+Invariants: no setting does nothing; a wrong key or value is a `ConfigError` that names where it stands, the key, what
+was expected and what was found; values given by `--set` win over the file, the file over the defaults.
 """
 
 from __future__ import annotations
@@ -149,9 +149,7 @@ class Settings(Section, frozen=True):
     log: Log = field(default_factory=Log)
 
 
-def load(
-    path: Path | None = None, assignments: Sequence[str] = (), *, data_dir: str | None = None
-) -> Settings:
+def load(path: Path | None = None, assignments: Sequence[str] = (), *, data_dir: str | None = None) -> Settings:
     """The settings from a YAML file, `key=value` assignments with dotted keys, and the data directory. ConfigError."""
     tree: dict[str, Any] = {}
     places: dict[str, str] = {}
@@ -214,7 +212,7 @@ def _value(node: yaml.Node, key: str, path: Path, places: dict[str, str]) -> Any
             items.append(_value(item, f"{key}[{index}]", path, places))
         return items
     try:
-        return yaml.SafeLoader("").construct_object(node, deep=True)  # type: ignore[no-untyped-call]
+        return yaml.SafeLoader("").construct_object(node, deep=True)
     except (yaml.MarkedYAMLError, ValueError) as error:
         problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else error
         raise ConfigError(f"{path}:{node.start_mark.line + 1}: {key}: expected a value, got {problem}") from None
@@ -296,7 +294,7 @@ def _explain(text: str, tree: Any, places: dict[str, str], fallback: str) -> str
         return f"{_place(key, places, fallback)}: {key}.{missing.group(1)}: expected a value, got none"
     expected = _type_of(key)
     if isinstance(expected, inspect.LiteralType) and "enum" in text:
-        text = f"expected one of {', '.join(map(str, sorted(expected.values)))}"
+        text = f"expected one of {', '.join(sorted(map(str, expected.values)))}"
     text = text[:1].lower() + text[1:]
     if ", got" not in text:
         text = f"{text}, got `{_at(tree, key)}`"

@@ -27,6 +27,11 @@ def _time(record: logging.LogRecord) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03}Z"
 
 
+def _quoted(text: str) -> str:
+    """As it is where it is one word, else as JSON has it: a field never breaks the line."""
+    return text if text.isprintable() and " " not in text else json.dumps(text, ensure_ascii=False)
+
+
 class TextFormatter(logging.Formatter):
     """`2026-01-31T12:00:00.000Z info  net: text key=value`, then the traceback if there is one."""
 
@@ -34,14 +39,14 @@ class TextFormatter(logging.Formatter):
         """One event, for people."""
         name = record.name.removeprefix("hubbub.")
         line = f"{_time(record)} {record.levelname.lower():7} {name}: {record.getMessage()}"
-        line += "".join(f" {key}={value}" for key, value in _fields(record).items())
+        line += "".join(f" {key}={_quoted(str(value))}" for key, value in _fields(record).items())
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return line
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per line: time, level, logger, text, the event's own fields, and the traceback if there is one."""
+    """One JSON object per line: time, level, logger, text, the event's own fields, and a traceback if there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One event, for programs."""

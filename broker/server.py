@@ -3,8 +3,8 @@
     store → core (restore) → edge → listeners → management          start
     listeners → connections → management → core → store             stop: the same, backwards
 
-Owns the order of starting and stopping, signals, and what the process asks of the operating system. Refuses to know what any
-part does.
+Owns the order of starting and stopping, signals, and what the process asks of the operating system. Refuses to know
+what any part does.
 
 Invariants: nothing listens before everything is restored; after `stop` everything that was accepted is on disk.
 """
@@ -24,6 +24,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from storage.lmdb_store import LmdbStore
+
 from broker.amqp.connection import AmqpConnection
 from broker.amqp.endpoint import Endpoint
 from broker.config import Settings
@@ -41,13 +43,12 @@ from broker.version import VERSION
 from broker.wire.buffers import BufferPool
 from broker.wire.connection import Connection
 from storage.layout import Database, definition_prefix
-from storage.lmdb_store import LmdbStore
 
 log = logging.getLogger("hubbub.server")
 
 SWITCH_INTERVAL_S = 0.0005
 """How long the loop may keep another Python thread (a password being hashed, a backup) waiting."""
-GARBAGE_INTERVAL_S = 60.0
+GARBAGE_INTERVAL_MS = 60_000
 MEMORY_SHARE = 0.4
 """Of the machine's memory, where `memory.messages_bytes_max` is not set."""
 
@@ -60,6 +61,7 @@ class Server:
         self.started_at = time.time()
         self.restored = Restored(0, 0, 0.0)
         self.listeners: list[Listener] = []
+        self.stopped = False
         self._closing = AsyncExitStack()
 
     # ── start ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -104,6 +106,7 @@ class Server:
         self.restored = self.broker.restore()
         self._closing.callback(self.broker.close)
         self._seed()
+        self.store.sync()
 
     def _seed(self) -> None:
         """Vhosts that the configuration names and the store lacks; and in a new store, the configuration's users.
@@ -119,9 +122,7 @@ class Server:
         for name in list(access.users):
             access.delete_user(name)
         for user in self.settings.users:
-            access.add_user(
-                user.name, user.password.encode(), tags=tuple(user.tags), loopback_only=user.loopback_only
-            )
+            access.add_user(user.name, user.password.encode(), tags=tuple(user.tags), loopback_only=user.loopback_only)
             for each in user.permissions:
                 access.set_permission(each.vhost, user.name, each.configure, each.write, each.read)
 
@@ -188,15 +189,13 @@ class Server:
         gc.collect()
         gc.freeze()
         gc.disable()
-        loop = asyncio.get_running_loop()
+        self._closing.callback(gc.unfreeze)
+        self._closing.callback(gc.enable)
+        self.clock.call_at(self.clock.now_ms + GARBAGE_INTERVAL_MS, self._collect_garbage)
 
-        def collect() -> None:
-            nonlocal timer
-            gc.collect()
-            timer = loop.call_later(GARBAGE_INTERVAL_S, collect)
-
-        timer = loop.call_later(GARBAGE_INTERVAL_S, collect)
-        self._closing.callback(lambda: (timer.cancel(), gc.enable(), gc.unfreeze()))
+    def _collect_garbage(self) -> None:
+        gc.collect()
+        self.clock.call_at(self.clock.now_ms + GARBAGE_INTERVAL_MS, self._collect_garbage)
 
     def _log_summary(self) -> None:
         log.info(
@@ -255,6 +254,7 @@ class Server:
         while self.connections() and time.monotonic() < drain_until:
             await asyncio.sleep(0.01)
         cut = len(self.connections())
+        self.stopped = True
         await self._closing.aclose()
         log.info("hubbub has stopped", extra={"cut": cut, "seconds": round(time.monotonic() - started, 3)})
 

@@ -2,8 +2,8 @@
 
 Belongs to the composition root (`server`), which alone may know the edge, the core's clock and the store together.
 
-Invariants: the clock is read once per turn; everything that a turn received is in one batch; confirms of committed batches
-are written before the outputs are flushed, so that they leave in the same turn.
+Invariants: the clock is read once per turn; everything that a turn received is in one batch; confirms of committed
+batches are written before the outputs are flushed, so that they leave in the same turn.
 """
 
 

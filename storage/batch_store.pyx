@@ -34,6 +34,8 @@ cdef int64_t monotonic_ms() noexcept nogil:
 cdef class BatchStore(OpenBatch):
     def __init__(self, *, str durability="fsync", int64_t interval_ms=0, int64_t segment_bytes_max=SEGMENT_BYTES_MAX,
                  int64_t tidy_ms=TIDY_MS, object on_status=None):
+        if durability not in ("fsync", "interval", "memory"):
+            raise ValueError(f"no durability {durability!r}")
         if durability == "interval" and interval_ms < 1:
             raise ValueError("durability 'interval' needs interval_ms of at least 1")
         if segment_bytes_max < 1:
@@ -103,7 +105,6 @@ cdef class BatchStore(OpenBatch):
             budget -= segment.bytes
             link[0] = segment.next_sparse
             segment.flags &= ~SEGMENT_SPARSE
-            self.segments_compacted += 1
         return 0
 
     cpdef bint seal(self):
@@ -180,8 +181,13 @@ cdef class BatchStore(OpenBatch):
         self.release_parts(batch)
         for index in range(batch.change_count):
             change = &batch.changes[index]
-            if change.verb == VERB_COMPACT:
-                segment = table_find(&self.table, change.segment)
+            if change.live == 0:
+                continue
+            segment = table_find(&self.table, change.segment)
+            if change.verb != VERB_COMPACT:         # the writer had no room for it: later
+                self.link_sparse(segment)
+            else:
+                self.segments_compacted += 1
                 self.stored_bytes += change.bytes_after - segment.bytes
                 segment.bytes = change.bytes_after
                 segment.part_count = 1

@@ -13,7 +13,7 @@ from storage.replay import empty_state, replay
 
 
 cdef class MemoryStore(SegmentStore):
-    def __cinit__(self, *, **_):
+    def __cinit__(self, *_, **__):
         self.notify_write_fd = -1
 
     def __init__(self, *, state=None, **settings):

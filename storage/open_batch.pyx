@@ -50,7 +50,7 @@ cdef enum:
 
 
 cdef class OpenBatch(Store):
-    def __cinit__(self, *, **_):
+    def __cinit__(self, *_, **__):
         memset(&self.table, 0, sizeof(self.table))
         self.filling = batch_new()
         self.spare_batch = batch_new()

@@ -9,8 +9,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from storage.compaction import compact
 from storage.layout import Database, segment_key
-from storage.segment import compact
 
 State = dict[int, dict[bytes, bytes]]
 """Per database number: key → value."""
@@ -61,7 +61,7 @@ def replay(batch: bytes, state: State) -> None:
 def _compact(state: State, key: bytes, settled: bytes) -> None:
     (segment,) = struct.unpack(">Q", key)
     segments = state[Database.SEGMENTS]
-    values = []
+    values: list[bytes] = []
     while (value := segments.pop(segment_key(segment, len(values)), None)) is not None:
         values.append(value)
     segments[segment_key(segment, 0)] = compact(values, settled)

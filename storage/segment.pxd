@@ -1,6 +1,6 @@
 """A segment's values on disk, and the part of a segment that the open batch fills. Functions without the GIL.
 
-Owns the byte layout. Knows nothing of LMDB, threads or Python objects (but for the two doors at the end of the .pyx).
+Owns the byte layout. Knows nothing of LMDB, threads or Python objects (but for `describe`).
 
     part value   │ header │ queue table │ slot table            │ records               │
                  │ 64 B   │ 40 B each,  │ 32 B each, by queue,  │ 32 B + exchange,      │
@@ -134,9 +134,10 @@ cdef int scratch_reserve(scratch_t* scratch, size_t size) noexcept nogil        
 # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────────
 cdef int part_plan(part_t* part, scratch_t* scratch) noexcept nogil               # 0 or ENOMEM; then part.value_size
 cdef void part_encode(part_t* part, scratch_t* scratch, char* value) noexcept nogil  # with the scratch of `part_plan`
-# The live slots of all parts in one new value (malloc: the caller frees it). 0, ENOMEM, or -1: not a part value.
-cdef int segment_compact(const char** values, const size_t* sizes, int count, const uint8_t* settled,
-                         uint32_t settled_size, char** compacted, size_t* compacted_size) noexcept nogil
+# For whoever lays out a value slot by slot (`compaction`): counts a slot in its queue's line; sums up the tables that are
+# in place and writes the header in front of them.
+cdef void queue_count_slot(queue_entry_t* queue, slot_entry_t* entry) noexcept nogil
+cdef void seal_header(header_t* header, char* value) noexcept nogil
 
 # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────
 # The header, if the value is one: 0; else -1. `whole` also proves the slot table.

@@ -192,7 +192,7 @@ cdef class SegmentStore(BatchStore):
         cdef dict found = {}
         cdef list restored = []
         cdef bint more
-        if self.table.count or self.batches_sealed:
+        if self.table.count or self.slots_appended:
             raise RuntimeError("restore comes first, and once")
         self.begin_reading()
         try:

@@ -16,6 +16,7 @@ from storage.batch cimport (
     change_t,
     operation_t,
 )
+from storage.compaction cimport segment_compact
 from storage.lmdb_api cimport (
     MDB_APPEND,
     MDB_CORRUPTED,
@@ -36,7 +37,6 @@ from storage.segment cimport (
     part_encode,
     part_plan,
     part_t,
-    segment_compact,
     segment_key,
 )
 

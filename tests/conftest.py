@@ -1,6 +1,6 @@
 """Fixtures for every test: the server under test, and markers.
 
-The server starts once per session, on a port of its own, in a directory of its own; HUBBUB_TEST_PEER=rabbitmq runs the same
+The server starts once per session, on a port and in a directory of its own; HUBBUB_TEST_PEER=rabbitmq runs the same
 tests against RabbitMQ, to show that they describe what clients are used to.
 """
 
@@ -14,7 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.support.server import Server, make_server, peer_name  # noqa: E402
+from tests.support.server import Server, make_server, peer_name
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,7 +37,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running.start()
     try:
         yield running
-        assert running.process is not None and running.process.poll() is None, f"it died:\n{running.log[-8000:]}"
+        assert running.process is not None
+        assert running.process.poll() is None, f"it died:\n{running.log[-8000:]}"
         code = running.stop()
         assert code == 0, f"SIGTERM: exit code {code}\n{running.log[-4000:]}"
         running.assert_clean()

@@ -10,7 +10,7 @@ void consumer_ack(struct consumer *consumer)
     static const uint8_t frame[ACK_FRAME_BYTES] = {FRAME_METHOD,    0, 1, 0, 0, 0, 13, 0, 60, 0, 80, [19] = 1,
                                                    [20] = FRAME_END};
     struct connection *connection = consumer->connection;
-    uint64_t tag = __builtin_bswap64(consumer->delivery_tag);
+    uint64_t tag = __builtin_bswap64(consumer->whole_tag);
 
     // While an ack waits for the socket, later ones need not be sent: the next one covers them.
     if (!consumer->unacked || !connection_flush(connection))
@@ -33,6 +33,7 @@ static void on_message_end(struct consumer *consumer)
         stream->redelivered++;
     if (!consumer->no_ack)
         consumer->unacked++;
+    consumer->whole_tag = consumer->delivery_tag;
     consumer->awaits = AWAIT_METHOD;
 }
 

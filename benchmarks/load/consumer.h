@@ -22,7 +22,9 @@ struct consumer {
 
     bool no_ack;
     uint64_t ack_every; // deliveries per basic.ack
-    uint64_t delivery_tag, unacked;
+    uint64_t delivery_tag; // of the delivery that was begun last
+    uint64_t whole_tag;    // … that was completed last: what may be acknowledged
+    uint64_t unacked;
     uint8_t ack_frame[ACK_FRAME_BYTES]; // the one that is being sent
 
     // The delivery that is being read. What must come next: the method; the header; body until body_seen ==

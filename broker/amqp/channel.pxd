@@ -29,6 +29,8 @@ cdef class Channel(Publisher):
     cdef readonly object vhost
     cdef readonly object user
     cdef Output output
+    cdef uint64_t connection_number
+    cdef uint64_t message_bytes_max
     cdef uint32_t payload_max               # frame_max less the frame's overhead
     cdef readonly bint is_closing           # channel.close sent, close-ok awaited: everything else is ignored
     cdef readonly bint is_stopped           # channel.flow(active=false): no deliveries

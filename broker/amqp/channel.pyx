@@ -42,6 +42,8 @@ cdef class Channel(Publisher):
     def __init__(self, connection, int number, Output output, store, vhost, user, uint32_t payload_max,
                  uint32_t unacked_max):
         self.connection = connection
+        self.connection_number = connection.number
+        self.message_bytes_max = connection.endpoint.message_bytes_max
         self.number = number
         self.output = output
         self.store = store
@@ -94,14 +96,14 @@ cdef class Channel(Publisher):
         if load16(payload) != 60:
             raise AmqpError(505, f"expected content header for class 60, got one for class {load16(payload)} instead")
         body_size = load64(payload + 4)
-        if body_size > <uint64_t>self.connection.endpoint.message_bytes_max:
+        if body_size > self.message_bytes_max:
             raise AmqpError(406, f"message size {body_size} is larger than configured max size "
-                                 f"{self.connection.endpoint.message_bytes_max}")
+                                 f"{self.message_bytes_max}")
         message = message_new(self.exchange.name_bytes, len(self.exchange.name_bytes), self.routing_key,
                               self.routing_key_size, payload + HEADER_FIXED, size - HEADER_FIXED, body_size)
         if message == NULL:
             raise AmqpError(506, f"no memory for a message of {body_size} bytes")
-        message.publisher = self.connection.number
+        message.publisher = self.connection_number
         self.message = message
         self.body_received = 0
         self.expects = EXPECT_BODY

@@ -44,6 +44,8 @@ cdef class AmqpConnection(Connection):
     cdef readonly dict channels             # Channel by number
     cdef Channel channel                    # of the last frame: mostly of the next one, too
     cdef list untold                        # channels with confirms to send when this read is done
+    cdef Channel in_channel                 # whose frame is being handled; None: the connection's own
+    cdef uint32_t method                    # class-id << 16 | method-id of the frame being handled, for errors
     cdef Channel streaming                  # in the middle of a large body frame
     cdef size_t frame_left                  # … whose payload still lacks so many bytes
     cdef Py_ssize_t taken                   # of the bytes being read: where to go on after an error

@@ -51,9 +51,9 @@ cdef class AmqpConnection(Connection):
                 at = self.consume(data, self.taken, size)
                 break
             except AmqpError as error:
-                self.negotiation.fail(error)
+                self.on_error(error)
             except CoreError as error:
-                self.negotiation.fail(reply_for(error))
+                self.on_error(reply_for(error))
             except Exception as error:
                 self.negotiation.on_internal_error(error)
             if self.state == CLOSED:
@@ -91,7 +91,8 @@ cdef class AmqpConnection(Connection):
                     taken = min(<size_t>(size - at), self.frame_left)
                     self.frame_left -= taken
                     self.taken = at + taken
-                    take_body(self, self.streaming, data + at, taken)
+                    self.in_channel = self.streaming
+                    self.streaming.on_body(data + at, taken)
                     at = self.taken
                     continue
                 if <uint8_t>data[at] != FRAME_END:
@@ -127,6 +128,8 @@ cdef class AmqpConnection(Connection):
         """One whole frame. A soft error closes its channel only; what is harder goes up."""
         cdef Channel channel = self.channel
         self.frames_received += 1
+        self.in_channel = None
+        self.method = 0
         if type == FRAME_HEARTBEAT:
             if number:
                 raise AmqpError(501, "a heartbeat frame on a channel other than 0")
@@ -137,34 +140,35 @@ cdef class AmqpConnection(Connection):
                     return 0
                 raise AmqpError(505 if type <= FRAME_BODY and type >= FRAME_METHOD else 501,
                                 f"frame of type {type} on channel {number} in state {self.state}")
+            self.method = load32(payload) if size >= 4 else 0
             self.negotiation.on_method(number, payload[:size])
             return 0
         if channel is None or channel.number != number:
             channel = self.channels.get(number)
             if channel is None:
+                self.method = load32(payload) if type == FRAME_METHOD and size >= 4 else 0
                 self.negotiation.on_unopened_channel(type, number, payload[:size])
                 return 0
             self.channel = channel
-        try:
-            if type == FRAME_METHOD:
-                channel.on_method(payload, size)
-            elif type == FRAME_HEADER:
-                channel.on_header(payload, size)
-            elif type == FRAME_BODY:
-                channel.on_body(payload, size)
-            else:
-                raise AmqpError(501, f"unknown frame type {type}")
-        except AmqpError as error:
-            if error.is_hard:
-                raise
-            self.negotiation.fail_channel(channel, error, payload[:4] if type == FRAME_METHOD else b"")
-        except CoreError as error:
-            reply = reply_for(error)
-            if reply.is_hard:
-                self.negotiation.failed_method = payload[:4]
-                raise
-            self.negotiation.fail_channel(channel, reply, payload[:4] if type == FRAME_METHOD else b"")
+        self.in_channel = channel
+        if type == FRAME_METHOD:
+            self.method = load32(payload) if size >= 4 else 0
+            channel.on_method(payload, size)
+        elif type == FRAME_HEADER:
+            channel.on_header(payload, size)
+        elif type == FRAME_BODY:
+            channel.on_body(payload, size)
+        else:
+            raise AmqpError(501, f"unknown frame type {type}")
         return 0
+
+    def on_error(self, error):
+        """A soft error closes the channel whose frame it was, a hard one the connection (AMQP 0-9-1 §1.2)."""
+        channel, self.in_channel = self.in_channel, None
+        if channel is None or error.is_hard:
+            self.negotiation.fail(error, self.method)
+        else:
+            self.negotiation.fail_channel(channel, error, self.method)
 
     cdef bint stream(self, int number, size_t length) except -1:
         """Begins to take a large body frame in pieces. False: it is not one that may come now."""
@@ -194,12 +198,15 @@ cdef class AmqpConnection(Connection):
 
     def body_stored(self, size_t size):
         """So many bytes of the streamed body are in their place."""
+        self.in_channel = self.streaming
         try:
             body_written(self.streaming, size)
         except AmqpError as error:
-            self.negotiation.fail_channel(self.streaming, error, b"")
+            self.on_error(error)
         except CoreError as error:
-            self.negotiation.fail_channel(self.streaming, reply_for(error), b"")
+            self.on_error(reply_for(error))
+        except Exception as error:
+            self.negotiation.on_internal_error(error)
 
     cdef void writable(self) noexcept:
         self.wake_channels()
@@ -308,18 +315,3 @@ cdef class AmqpConnection(Connection):
         """Since the connection was opened."""
         return self.output.bytes_sent
 
-
-cdef int take_body(AmqpConnection connection, Channel channel, const char* data, size_t size) except -1:
-    """A piece of a body; a channel that a publish closes does not take the connection with it."""
-    try:
-        channel.on_body(data, size)
-    except AmqpError as error:
-        if error.is_hard:
-            raise
-        connection.negotiation.fail_channel(channel, error, b"")
-    except CoreError as error:
-        reply = reply_for(error)
-        if reply.is_hard:
-            raise
-        connection.negotiation.fail_channel(channel, reply, b"")
-    return 0

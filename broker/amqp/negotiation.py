@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from broker.amqp import sasl
 from broker.amqp.codec import SyntaxFault, arguments_of, method_frame
 from broker.amqp.methods import METHODS
-from broker.amqp.translate import AmqpError, reply_for
-from broker.core.errors import AccessRefused, CoreError
+from broker.amqp.translate import AmqpError
+from broker.core.errors import AccessRefused
 from broker.core.properties import encode_table
 from broker.version import VERSION
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 AWAIT_HEADER, AWAIT_START_OK, AWAIT_SECURE_OK, AWAIT_TUNE_OK, AWAIT_OPEN, RUNNING, CLOSING, CLOSED = range(8)
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 FRAME_MIN_SIZE = 4096
+BASIC_PUBLISH = 60 << 16 | 40
 
 CAPABILITIES = {
     "publisher_confirms": True,
@@ -51,14 +52,13 @@ log = logging.getLogger("hubbub.amqp")
 class Negotiation:
     """What one connection agrees on with its peer, and how it ends."""
 
-    __slots__ = ("connection", "failed_method", "hears_refusal", "mechanism", "timer")
+    __slots__ = ("connection", "hears_refusal", "mechanism", "timer")
 
     def __init__(self, connection: AmqpConnection) -> None:
         """Belongs to `connection` for its whole life."""
         self.connection = connection
         self.hears_refusal = False
         self.mechanism: sasl.Mechanism | None = None
-        self.failed_method = b""
         self.timer: Any = None
 
     # ── handshake ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -109,7 +109,6 @@ class Negotiation:
             if method is not None and method.name in ("connection.close", "connection.close-ok") and number == 0:
                 getattr(self, "on_" + method.name.split(".")[1].replace("-", "_"))(*arguments_of(payload, method.signature))
             return
-        self.failed_method = payload[:4]
         if method is None:
             raise AmqpError(540, f"unknown method {payload[0] << 8 | payload[1]}.{payload[2] << 8 | payload[3]}")
         if number:
@@ -174,7 +173,7 @@ class Negotiation:
                 f"Login was refused using authentication mechanism {self.mechanism.name}. "
                 "For details see the broker logfile."
             )
-            self.fail(AmqpError(403, text, hard=True), method=b"\0\0\0\0")
+            self.fail(AmqpError(403, text, hard=True))
         else:
             self.finish()
 
@@ -239,7 +238,6 @@ class Negotiation:
     def on_unopened_channel(self, frame_type: int, number: int, payload: bytes) -> None:
         """A frame on a channel that is not open: only channel.open may come."""
         connection = self.connection
-        self.failed_method = payload[:4] if frame_type == 1 else b""
         if payload[:4] == b"\x00\x14\x00\x0a" and frame_type == 1:
             if connection.channel_max and number > connection.channel_max:
                 raise AmqpError(
@@ -253,9 +251,9 @@ class Negotiation:
         else:
             raise AmqpError(504, "expected 'channel.open'")
 
-    def fail_channel(self, channel: Channel, error: AmqpError, method: bytes) -> None:
+    def fail_channel(self, channel: Channel, error: AmqpError, method: int) -> None:
         """Close a channel with a reply code; what it held returns. RabbitMQ's texts."""
-        class_id, method_id = numbers_of(method or b"\x00\x3c\x00\x28")
+        method = method or BASIC_PUBLISH            # an error in content is its publish's
         connection = self.connection
         if channel.is_closing:
             return
@@ -263,7 +261,7 @@ class Negotiation:
         connection.endpoint.channels_failed += 1
         channel.close()
         connection.write(
-            method_frame(channel.number, "channel.close", error.code, error.text, class_id, method_id)
+            method_frame(channel.number, "channel.close", error.code, error.text, method >> 16, method & 0xFFFF)
         )
 
     def end_channel(self, channel: Channel) -> None:
@@ -285,16 +283,15 @@ class Negotiation:
 
     # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def fail(self, error: AmqpError, method: bytes = b"") -> None:
+    def fail(self, error: AmqpError, method: int = 0) -> None:
         """Close the connection with a reply code (§2.2.4: close, then only close-ok is awaited)."""
         connection = self.connection
         if connection.state in (CLOSING, CLOSED):
             self.finish()
             return
-        class_id, method_id = numbers_of(method or self.failed_method)
         log.warning("%s: connection closed: %s", connection.peer, error.text)
         connection.endpoint.connections_failed += 1
-        connection.write(method_frame(0, "connection.close", error.code, error.text, class_id, method_id))
+        connection.write(method_frame(0, "connection.close", error.code, error.text, method >> 16, method & 0xFFFF))
         self.release()
         connection.state = CLOSING
         if error.code == 501:
@@ -312,7 +309,7 @@ class Negotiation:
     def shut_down(self, text: str) -> None:
         """The operator stops the broker."""
         if self.connection.state == RUNNING:
-            self.fail(AmqpError(320, text), method=b"\0\0\0\0")
+            self.fail(AmqpError(320, text))
         else:
             self.finish()
 
@@ -373,15 +370,3 @@ ALLOWED_IN = {
 OPEN_OK = method_frame(0, "connection.open-ok", "")
 CHANNEL_OPEN_OK_START = b"\x01"
 CHANNEL_OPEN_OK_END = method_frame(1, "channel.open-ok", b"")[3:]
-
-
-def numbers_of(method: bytes) -> tuple[int, int]:
-    """Class id and method id out of the first four bytes of a method's payload; zeros where there was none."""
-    if len(method) < 4:
-        return 0, 0
-    return int.from_bytes(method[:2], "big"), int.from_bytes(method[2:4], "big")
-
-
-def as_amqp(error: CoreError | AmqpError) -> AmqpError:
-    """Either kind of refusal in AMQP's words."""
-    return error if isinstance(error, AmqpError) else reply_for(error)

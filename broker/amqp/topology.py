@@ -31,7 +31,6 @@ def on_method(channel: Channel, number: int, payload: bytes) -> None:
     method = METHODS.get(number)
     entry = HANDLED.get(method.name) if method is not None else None
     if method is None or entry is None:
-        channel.connection.negotiation.failed_method = payload[:4]
         if method is None:
             raise AmqpError(540, f"unknown method {number >> 16}.{number & 0xFFFF}")
         raise AmqpError(503, f"{method.name} is not for a server" if method.name[:10] != "connection" else
@@ -40,13 +39,8 @@ def on_method(channel: Channel, number: int, payload: bytes) -> None:
     try:
         values = arguments_of(payload, method.signature)
     except SyntaxFault as fault:
-        channel.connection.negotiation.failed_method = payload[:4]
         raise AmqpError(502, f"{method.name}: {fault}") from None
-    try:
-        call(channel, *[values[position] for position in positions])
-    except Exception:
-        channel.connection.negotiation.failed_method = payload[:4]
-        raise
+    call(channel, *[values[position] for position in positions])
 
 
 def on_method_while_closing(channel: Channel, number: int) -> None:

@@ -1,8 +1,8 @@
 # cython: annotation_typing=False
 """Time, injected. The core never asks the operating system what time it is.
 
-Owns the timers of the core: one heap, however many connections and queues there are. Whoever drives the clock (the edge's
-loop, or a test by hand) calls `advance`. Refuses to know asyncio and the wall clock.
+Owns the timers of the core: one heap, however many connections and queues there are. Whoever drives the clock (the
+edge's loop, or a test by hand) calls `advance`. Refuses to know asyncio and the wall clock.
 
 Invariants: `now_ms` never goes back; a timer fires once, not before its time, and never after `cancel`.
 """

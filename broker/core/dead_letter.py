@@ -94,6 +94,12 @@ def letter(message: Message, *, queue: str, reason: str, exchange: str, routing_
     )
 
 
+def died_of(entry: dict[str, Any], queue: str, reason: str | None = None) -> bool:
+    """True where an entry of the history tells of this queue (and reason)."""
+    named = entry.get("queue")
+    return (text(named) if isinstance(named, bytes) else named) == queue and reason in (None, entry.get("reason"))
+
+
 def deaths_with(deaths: object, death: dict[str, Any]) -> list[object]:
     """The history with one more death: the entry of this queue and reason counts on and comes to the front.
 
@@ -101,6 +107,7 @@ def deaths_with(deaths: object, death: dict[str, Any]) -> list[object]:
     """
     if not isinstance(deaths, list):
         return [death]
+    queue, reason = death["queue"], death["reason"]
     others: list[object] = []
     for entry in deaths:
         if not isinstance(entry, dict):
@@ -108,7 +115,7 @@ def deaths_with(deaths: object, death: dict[str, Any]) -> list[object]:
             continue
         count = entry.get("count")
         known = {**entry, "count": Long(count if isinstance(count, int) else 1)}
-        if entry.get("queue") == death["queue"] and entry.get("reason") == death["reason"]:
+        if died_of(entry, queue, reason):
             # The first time, exchange and keys stay: the entry tells of the first death of its kind.
             death = {**known, "count": Long(int(known["count"]) + 1)}
         else:
@@ -125,6 +132,6 @@ def would_cycle(raw_properties: bytes, queue_name: str) -> bool:
         # Whatever is no table was put there by a client: then the way round was not automatic.
         if not isinstance(entry, dict) or entry.get("reason") == REJECTED:
             return False
-        if entry.get("queue") == queue_name:
+        if died_of(entry, queue_name):
             return True
     return False

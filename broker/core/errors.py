@@ -4,6 +4,9 @@ Each dialect's `translate.py` maps the classes to its own codes. Raising one cha
 acts afterwards, so whoever catches a CoreError may carry on.
 """
 
+# The names are the specifications' words, and read as such where they are raised:
+# ruff: noqa: N818
+
 
 class CoreError(Exception):
     """A request that the core refuses. `text` is one sentence for the peer and the log."""

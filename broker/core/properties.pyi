@@ -3,16 +3,13 @@
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from broker.core.field_table import Long as Long
+from broker.core.field_table import Timestamp as Timestamp
+from broker.core.field_table import decode_table as decode_table
+from broker.core.field_table import encode_table as encode_table
+
 PROPERTY_NAMES: Final[tuple[str, ...]]
 
-class Timestamp(int):
-    """Seconds since 1970, carried by field type 'T'."""
-
-class Long(int):
-    """An integer that is carried by field type 'l' however small it is."""
-
-def decode_table(raw: bytes | bytearray | memoryview) -> dict[str, object]: ...
-def encode_table(table: Mapping[str, object]) -> bytes: ...
 def decode_properties(raw: bytes | bytearray | memoryview) -> dict[str, object]: ...
 def encode_properties(properties: Mapping[str, object]) -> bytes: ...
 def check_properties(raw: bytes | bytearray | memoryview) -> None: ...

@@ -18,9 +18,11 @@ ctypedef struct cached_t:
     uint32_t key_size
     uint32_t generation
     void* route                     # Route, one reference owned
+    uint32_t first_word             # index of its generation
 
 cdef class RouteCache:
     cdef cached_t* entries
+    cdef cached_t* last             # found last: mostly wanted next, too
     cdef size_t capacity
     cdef size_t count
     cdef size_t entries_max

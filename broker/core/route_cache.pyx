@@ -56,6 +56,9 @@ cdef class RouteCache:
         cdef uint64_t hashed
         cdef size_t index
         cdef cached_t* entry
+        entry = self.last
+        if entry != NULL and entry.key_size == size and memcmp(entry.key, key, size) == 0:
+            return <Route>entry.route if entry.generation == self.generations[entry.first_word] else None
         if self.count == 0:
             return None
         hashed = hash_bytes(key, size)
@@ -65,8 +68,9 @@ cdef class RouteCache:
             if entry.key == NULL:
                 return None
             if entry.hash == hashed and entry.key_size == size and memcmp(entry.key, key, size) == 0:
-                if entry.generation != self.generations[first_word_of(key, size)]:
+                if entry.generation != self.generations[entry.first_word]:
                     return None
+                self.last = entry
                 return <Route>entry.route
             index = (index + 1) & (self.capacity - 1)
 
@@ -92,7 +96,8 @@ cdef class RouteCache:
             Py_DECREF(<object>entry.route)
         Py_INCREF(route)
         entry.route = <void*>route
-        entry.generation = self.generations[first_word_of(key, size)]
+        entry.first_word = first_word_of(key, size)
+        entry.generation = self.generations[entry.first_word]
         return 0
 
     cdef void forget_first_word(self, const char* key, size_t size) noexcept:
@@ -129,6 +134,7 @@ cdef int grow(RouteCache cache) except -1:
             slot_for(entries, capacity, cache.entries[index].hash, cache.entries[index].key,
                      cache.entries[index].key_size)[0] = cache.entries[index]
     free(cache.entries)
+    cache.last = NULL
     cache.entries = entries
     cache.capacity = capacity
     return 0
@@ -136,6 +142,7 @@ cdef int grow(RouteCache cache) except -1:
 
 cdef void empty(RouteCache cache) noexcept:
     cdef size_t index
+    cache.last = NULL
     for index in range(cache.capacity):
         if cache.entries[index].key != NULL:
             free(cache.entries[index].key)

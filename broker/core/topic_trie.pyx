@@ -9,8 +9,8 @@ are swapped for `.` and `*` before they come here.
     edges   one hash table for the whole trie: (parent, word) -> child, 32 bytes a place, short words inside
 
 A match walks the words once and keeps the *set* of nodes that are reached so far, so that keys with many '#' cost words
-times nodes reached, never 2^n. A literal or '*' child has one parent, so only a '#' node can be reached in two ways within a
-step (by staying in it and from its parent): only '#' nodes are marked.
+times nodes reached, never 2^n. A literal or '*' child has one parent, so only a '#' node can be reached in two ways
+within a step (by staying in it and from its parent): only '#' nodes are marked.
 
 Invariants: a node without values has a child (`prune`); an edge's child is never 0; no Python code runs in the walk.
 The word hash is seeded, so that a peer cannot choose words that collide.

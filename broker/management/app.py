@@ -1,7 +1,7 @@
 """The HTTP API, the overview page, health and metrics, on the broker's own loop.
 
-Owns routes, logins over HTTP and what an operator may ask for. Reads the core; what it makes the core do (a backup) it asks
-for by the core's own verbs. Long answers are made in slices, so that no listing stops the messages.
+Owns routes, logins over HTTP and what an operator may ask for. Reads the core; what it makes the core do (a backup) it
+asks for by the core's own verbs. Long answers are made in slices, so that no listing stops the messages.
 """
 
 from __future__ import annotations
@@ -75,16 +75,16 @@ class Management:
     # ── around every request ──────────────────────────────────────────────────────────────────────────────────────
 
     @web.middleware
-    async def _within_turn(self, request: web.Request, endpoint: Endpoint) -> web.StreamResponse:
+    async def _within_turn(self, request: web.Request, handler: Endpoint) -> web.StreamResponse:
         """The core's clock is read, and what the request changes is committed: as for what comes over AMQP."""
         self.server.turn.enter()
-        return await endpoint(request)
+        return await handler(request)
 
     @web.middleware
-    async def _login(self, request: web.Request, endpoint: Endpoint) -> web.StreamResponse:
+    async def _login(self, request: web.Request, handler: Endpoint) -> web.StreamResponse:
         """HTTP basic authentication (RFC 7617) by the broker's users; health is for everybody."""
         if request.path.startswith("/health/"):
-            return await endpoint(request)
+            return await handler(request)
         peer = request.remote or ""
         try:
             name, password = basic_credentials(request.headers.get("Authorization", ""))
@@ -94,7 +94,7 @@ class Management:
         allowed = {"administrator"} if request.method != "GET" else READING_TAGS
         if not allowed & set(user.tags):
             return _error(403, "not_authorised", f"user '{name}' has none of the tags: {', '.join(sorted(allowed))}")
-        return await endpoint(request)
+        return await handler(request)
 
     # ── endpoints ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -150,7 +150,9 @@ class Management:
     async def _ready(self, request: web.Request) -> web.Response:
         """Publishing is possible: no alarm stands."""
         alarms = dict(self.server.broker.alarms)
-        return web.json_response({"status": "blocked" if alarms else "ok", "alarms": alarms}, status=503 if alarms else 200)
+        if alarms:
+            return web.json_response({"status": "blocked", "alarms": alarms}, status=503)
+        return web.json_response({"status": "ok"})
 
 
 def basic_credentials(header: str) -> tuple[str, bytes]:

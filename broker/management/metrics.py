@@ -1,7 +1,7 @@
 """Prometheus: the ledger, the store and the edge as metrics.
 
-Owns metric names, in RabbitMQ's spirit (base units, `_total` for counters), prefixed `hubbub_`. Reads the core when it is
-scraped; the core counts and knows nothing of Prometheus.
+Owns metric names, in RabbitMQ's spirit (base units, `_total` for counters), prefixed `hubbub_`. Reads the core when it
+is scraped; the core counts and knows nothing of Prometheus.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class BrokerMetrics(Collector):
         build.add_metric([VERSION], 1)
         yield build
         mode = GaugeMetricFamily(
-            "hubbub_durability", "1 for the mode in force: when publishers are told that a message is safe.", labels=["mode"]
+            "hubbub_durability", "1 for the mode in force: when publishers are told 'safe'.", labels=["mode"]
         )
         mode.add_metric([self.server.durability.partition(" ")[0]], 1)
         yield mode
@@ -59,20 +59,22 @@ class BrokerMetrics(Collector):
         )
         queues = [queue for _, queue in overview.all_queues(server)]
         yield GaugeMetricFamily("hubbub_queues", "Queues.", value=len(queues))
-        yield GaugeMetricFamily(
-            "hubbub_consumers", "Consumers.", value=sum(len(list(queue.consumers)) for queue in queues)
-        )
+        yield GaugeMetricFamily("hubbub_consumers", "Consumers.", value=sum(len(queue.consumers) for queue in queues))
         for name, text in (
             ("accepted", "Connections accepted."),
             ("refused", "Connections refused because there were too many."),
             ("accept_pauses", "How often accepting stopped because the process had no descriptors left."),
         ):
             yield CounterMetricFamily(f"hubbub_connections_{name}", text, value=server.edge_counts[name])
-        yield CounterMetricFamily("hubbub_turns", "Turns of the event loop that did something.", value=server.turn.count)
+        yield CounterMetricFamily(
+            "hubbub_turns", "Turns of the event loop that did something.", value=server.turn.count
+        )
 
     def _ledger(self) -> Iterator[Metric]:
         counts = overview.totals(self.server)
-        yield GaugeMetricFamily("hubbub_messages_ready", "Messages that wait for a consumer.", value=counts.pop("ready"))
+        yield GaugeMetricFamily(
+            "hubbub_messages_ready", "Messages that wait for a consumer.", value=counts.pop("ready")
+        )
         yield GaugeMetricFamily(
             "hubbub_messages_unacked", "Messages delivered and not yet settled.", value=counts.pop("unacked")
         )
@@ -86,28 +88,20 @@ class BrokerMetrics(Collector):
         yield total
 
     def _store(self) -> Iterator[Metric]:
-        for name, value in self.server.store.statistics().items():
+        figures = dict(self.server.store.statistics())
+        commits = figures.pop("commit_latency", [])
+        total_s = figures.pop("commit_seconds", 0.0)
+        for name, value in figures.items():
             if isinstance(value, int | float) and not isinstance(value, bool):
                 yield GaugeMetricFamily(f"hubbub_store_{name}", f"The store's figure `{name}`.", value=value)
-            elif name == "commit_ms_histogram":
-                yield self._commits(value)
-
-    def _commits(self, buckets: list[tuple[float, int]]) -> Metric:
-        """`buckets`: (upper bound in milliseconds, how many commits took so long and no bucket before)."""
-        seen, rows, total_s = 0, [], 0.0
-        below_s = 0.0
-        for upper_ms, count in buckets:
+        seen, rows = 0, []
+        for upper_s, count in commits:
             seen += count
-            bounded = upper_ms != float("inf")
-            # The sum is not kept; a bucket's commits are taken to lie in its middle.
-            total_s += count * ((below_s + upper_ms / 1000) / 2 if bounded else below_s)
-            below_s = upper_ms / 1000 if bounded else below_s
-            rows.append((str(upper_ms / 1000) if bounded else "+Inf", float(seen)))
-        if not rows or rows[-1][0] != "+Inf":
-            rows.append(("+Inf", float(seen)))
-        return HistogramMetricFamily(
-            "hubbub_store_commit_seconds", "How long commits took, fsync included.", buckets=rows, sum_value=total_s
-        )
+            rows.append(("+Inf" if upper_s == float("inf") else str(upper_s), float(seen)))
+        if rows:
+            yield HistogramMetricFamily(
+                "hubbub_store_commit_seconds", "How long commits took, fsync included.", buckets=rows, sum_value=total_s
+            )
 
     def _queues(self) -> Iterator[Metric]:
         labels = ["vhost", "queue"]
@@ -119,7 +113,7 @@ class BrokerMetrics(Collector):
             place = [vhost.name, queue.name]
             ready.add_metric(place, queue.ready_count)
             unacked.add_metric(place, queue.unacked_count)
-            consumers.add_metric(place, len(list(queue.consumers)))
+            consumers.add_metric(place, len(queue.consumers))
             for word, count in queue.counts.items():
                 events.add_metric([*place, word], count)
         yield from (ready, unacked, consumers, events)

@@ -5,21 +5,44 @@ Owns the list of names that management reads; the composition root provides them
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from typing import Any, Protocol
 
 
 class ObservedQueue(Protocol):
     """A core queue, read only."""
 
-    name: str
-    durable: bool
-    auto_delete: bool
-    exclusive_owner: object
-    arguments: Mapping[str, Any]
-    ready_count: int
-    unacked_count: int
-    consumers: Iterable[Any]
+    @property
+    def name(self) -> str:
+        """Unique in its vhost."""
+
+    @property
+    def durable(self) -> bool:
+        """As declared."""
+
+    @property
+    def auto_delete(self) -> bool:
+        """As declared."""
+
+    @property
+    def exclusive_owner(self) -> object:
+        """The connection that declared it exclusive, or None."""
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """As declared."""
+
+    @property
+    def ready_count(self) -> int:
+        """Messages that wait for a consumer."""
+
+    @property
+    def unacked_count(self) -> int:
+        """Messages delivered and not yet settled."""
+
+    @property
+    def consumers(self) -> Sized:
+        """Who consumes."""
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -29,35 +52,77 @@ class ObservedQueue(Protocol):
 class ObservedVhost(Protocol):
     """A vhost, read only."""
 
-    name: str
-    queues: Mapping[str, ObservedQueue]
-    exchanges: Mapping[str, Any]
+    @property
+    def name(self) -> str:
+        """Unique."""
+
+    @property
+    def queues(self) -> Mapping[str, Any]:
+        """ObservedQueue by name."""
+
+    @property
+    def exchanges(self) -> Mapping[str, Any]:
+        """By name."""
 
 
 class ObservedBroker(Protocol):
     """The core, read only but for authentication."""
 
-    vhosts: Mapping[str, ObservedVhost]
-    access: Any
-    alarms: Mapping[str, str]
-    queues_declared: int
-    queues_deleted: int
-    deleted_counts: Mapping[str, int]
+    @property
+    def vhosts(self) -> Mapping[str, Any]:
+        """ObservedVhost by name."""
+
+    @property
+    def access(self) -> Any:
+        """core.access.Access."""
+
+    @property
+    def alarms(self) -> Mapping[str, str]:
+        """Why publishers wait, by name; empty where they need not."""
+
+    @property
+    def queues_declared(self) -> int:
+        """Since the start."""
+
+    @property
+    def queues_deleted(self) -> int:
+        """Since the start."""
+
+    @property
+    def deleted_counts(self) -> Mapping[str, int]:
+        """The ledgers of deleted queues, in one sum."""
 
 
 class ObservedServer(Protocol):
     """Everything: what `broker.server.Server` provides."""
 
-    broker: ObservedBroker
-    store: Any
-    turn: Any
-    started_at: float
-    durability: str
-    listeners: Iterable[Any]
+    @property
+    def broker(self) -> ObservedBroker:
+        """The core."""
 
-    def connections(self) -> list[Any]:
-        """The open connections."""
+    @property
+    def store(self) -> Any:
+        """storage.interface.Store."""
+
+    @property
+    def turn(self) -> Any:
+        """net.turn.Turn."""
+
+    @property
+    def started_at(self) -> float:
+        """Seconds since 1970."""
+
+    @property
+    def durability(self) -> str:
+        """`fsync`, or `interval (N ms)`."""
+
+    @property
+    def listeners(self) -> Iterable[Any]:
+        """What is listened on: name, address, port."""
 
     @property
     def edge_counts(self) -> Mapping[str, int]:
         """Counters of the edge by name: accepted, refused, accept_pauses."""
+
+    def connections(self) -> list[Any]:
+        """The open connections."""

@@ -69,7 +69,7 @@ def overview(server: ObservedServer) -> dict[str, Any]:
             "channels": sum(len(getattr(connection, "channels", ())) for connection in connections),
             "exchanges": sum(len(vhost.exchanges) for vhost in server.broker.vhosts.values()),
             "queues": len(queues),
-            "consumers": sum(len(list(queue.consumers)) for _, queue in queues),
+            "consumers": sum(len(queue.consumers) for _, queue in queues),
         },
         "queue_totals": {
             "messages": counts["ready"] + counts["unacked"],
@@ -112,7 +112,7 @@ def queue(vhost: ObservedVhost, each: ObservedQueue) -> dict[str, Any]:
         "messages": each.ready_count + each.unacked_count,
         "messages_ready": each.ready_count,
         "messages_unacknowledged": each.unacked_count,
-        "consumers": len(list(each.consumers)),
+        "consumers": len(each.consumers),
         "message_stats": message_stats(counts),
         "hubbub": {"ledger": dict(counts)},
     }

@@ -1,7 +1,7 @@
 """Listening sockets: where connections come in.
 
-Owns binding, and the words for a port that is taken. Refuses to know what is spoken on a port: it carries a name for people
-and nothing more.
+Owns binding, and the words for a port that is taken. Refuses to know what is spoken on a port: it carries a name for
+people and nothing more.
 """
 
 from __future__ import annotations

@@ -21,13 +21,13 @@ cdef class Poller(Source):
     cdef double accept_pause_s                          # how long accepting stops when descriptors run out
     cdef readonly int connections_max
     cdef list links                                     # by descriptor: SocketLink or None
-    cdef dict acceptors                                 # descriptor → (listener, factory)
+    cdef dict acceptors                                 # (listener, factory) by descriptor
     cdef object lingering                               # deque of (deadline, SocketLink), in order
     cdef bint accepting
     cdef readonly int connection_count
     cdef readonly unsigned long long accepted_count
     cdef readonly unsigned long long refused_count      # over connections_max
-    cdef readonly unsigned long long accept_pause_count # out of descriptors
+    cdef readonly unsigned long long accept_pause_count  # out of descriptors
     cdef void accept(self, int listening_fd) noexcept
     cdef int adopt(self, int fd, str peer, object listener, object factory) except -1
     cdef void read(self, SocketLink link) noexcept
@@ -40,5 +40,5 @@ cdef class SocketLink(Link):
     cdef Poller poller
     cdef int fd                                         # -1: given back
     cdef uint32_t events                                # what epoll watches for
-    cdef bint half_closed                               # all is said; what still comes is thrown away until the peer closes
+    cdef bint half_closed                               # all is said; what still comes is thrown away
     cdef void lose(self, str reason) noexcept

@@ -1,12 +1,12 @@
 """Plain TCP on Linux: one epoll set, one shared read buffer, one turn.
 
-Owns the sockets and their epoll set, whose own descriptor is watched by the event loop: so one turn reads everything that
-is ready, and then sends one block per connection (`turn`). Accepts connections in bounded batches. Refuses to know what the
-bytes mean: it is given a factory of connections per listener.
+Owns the sockets and their epoll set, whose own descriptor is watched by the event loop: so one turn reads everything
+that is ready, and then sends one block per connection (`turn`). Accepts connections in bounded batches. Refuses to
+know what the bytes mean: it is given a factory of connections per listener.
 
 Invariants: a turn reads at most one buffer per connection and accepts at most `accepts_max` per listener; a connection
-without traffic owns no buffer; a descriptor is closed only when no event of the current batch can still name it, because
-closing happens in `dispose`, after all events of the turn were looked at.
+without traffic owns no buffer; a descriptor is closed only when no event of the current batch can still name it,
+because closing happens in `dispose`, after all events of the turn were looked at.
 """
 
 import logging
@@ -21,7 +21,6 @@ from libc.string cimport memcpy, strerror
 from broker.net.turn cimport Link, Source, Turn
 from broker.wire.buffers cimport BufferPool
 from broker.wire.connection cimport Connection
-from broker.wire.output cimport Output
 
 cdef extern from "<sys/epoll.h>" nogil:
     ctypedef union epoll_data_t:
@@ -121,8 +120,8 @@ cdef class Poller(Source):
 
     def __cinit__(
         self, loop, Turn turn not None, BufferPool pool=None, *, size_t read_bytes_max=256 * 1024,
-        size_t high_bytes=1024 * 1024, size_t bytes_max=256 * 1024 * 1024, int accepts_max=64, int connections_max=65536,
-        double linger_s=5.0, double accept_pause_s=0.2,
+        size_t high_bytes=1024 * 1024, size_t bytes_max=256 * 1024 * 1024, int accepts_max=64,
+        int connections_max=65536, double linger_s=5.0, double accept_pause_s=0.2,
     ):
         self.epoll_fd = epoll_create1(EPOLL_CLOEXEC)
         if self.epoll_fd < 0:
@@ -155,7 +154,7 @@ cdef class Poller(Source):
     # ── from the composition root ─────────────────────────────────────────────────────────────────────────────────
 
     def listen(self, int fd, listener, factory):
-        """Accept from the listening descriptor `fd` (the caller's, non-blocking). `factory(listener)` makes connections."""
+        """Accept from the listening, non-blocking `fd`, the caller's. `factory(listener)` makes connections."""
         self.acceptors[fd] = (listener, factory)
         self._watch(fd, ABOUT_LISTENER, EPOLLIN if self.accepting else 0)
 

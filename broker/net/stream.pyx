@@ -1,12 +1,12 @@
 """Connections over the event loop's own transports: TLS, and systems without epoll.
 
-Owns the protocol objects that asyncio and uvloop call. The bytes go the same way as the poller's: `Connection.data_received`
-in, the same output out, flushed at the end of a turn. Refuses to know TLS itself, which is the loop's, and what the bytes
-mean.
+Owns the protocol objects that asyncio and uvloop call. The bytes go the same way as the poller's:
+`Connection.data_received` in, the same output out, flushed at the end of a turn. Refuses to know TLS itself, which is
+the loop's, and what the bytes mean.
 
 Invariants: all transports read into one buffer, which is free again when `buffer_updated` returns (the loops call
-`get_buffer` and `buffer_updated` back to back); a transport holds at most one flushed output, and is given no more until
-it has sent most of it.
+`get_buffer` and `buffer_updated` back to back); a transport holds at most one flushed output, and is given no more
+until it has sent most of it.
 """
 
 import asyncio
@@ -29,7 +29,8 @@ cdef class StreamEdge:
 
     def __cinit__(
         self, loop, Turn turn not None, BufferPool pool=None, *, size_t read_bytes_max=256 * 1024,
-        size_t high_bytes=1024 * 1024, size_t bytes_max=256 * 1024 * 1024, int connections_max=65536, double linger_s=5.0,
+        size_t high_bytes=1024 * 1024, size_t bytes_max=256 * 1024 * 1024, int connections_max=65536,
+        double linger_s=5.0,
     ):
         self.loop = loop
         self.turn = turn

@@ -1,6 +1,6 @@
 """The TLS of our listeners.
 
-Owns turning file names into an `ssl.SSLContext`: TLS 1.2 or later, our certificate, and whether clients must show theirs.
+Owns turning file names into an `ssl.SSLContext`: TLS 1.2 or later, our certificate, whether clients must show theirs.
 """
 
 from __future__ import annotations

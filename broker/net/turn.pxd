@@ -10,8 +10,8 @@ from broker.wire.output cimport Output
 cdef class TurnHooks:
     """What the composition root wants done around a turn. Subclassed by it; the edge knows no more than this."""
     cdef void begins(self) noexcept                     # before anything is read: the time
-    cdef void ends(self, bint notified) noexcept        # everything is read, nothing is sent: commit. `notified`: a
-                                                        # watched descriptor was readable
+    # Everything is read, nothing is sent: commit. `notified`: a watched descriptor was readable.
+    cdef void ends(self, bint notified) noexcept
 
 
 cdef class Source:

@@ -7,9 +7,9 @@ deliveries until it has drained, a lost connection is told once.
 
 Refuses to know descriptors (`poller`), transports (`stream`), protocols and the store.
 
-Invariants: nothing is sent while anything is read, so one turn costs one send per connection; `Connection.lost` is called
-once and never from within a call of that connection into its output; nothing runs outside the loop's thread. The GIL is
-held from the beginning to the end: taking it back from a busy thread costs more than the whole turn.
+Invariants: nothing is sent while anything is read, so one turn costs one send per connection; `Connection.lost` is
+called once and never from within a call of that connection into its output; nothing runs outside the loop's thread.
+The GIL is held from the beginning to the end: taking it back from a busy thread costs more than the whole turn.
 """
 
 import logging

@@ -14,8 +14,8 @@ cdef class Connection:
 
     # The transport is there; the dialect may write. Called once.
     cpdef opened(self)
-    # Consumes whole units from the front of data[0:size] and returns how many bytes it took; the edge keeps the rest and
-    # puts it in front of the next read. The pointer is valid only during the call. A dialect that has
+    # Consumes whole units from the front of data[0:size] and returns how many bytes it took; the edge keeps the rest
+    # and puts it in front of the next read. The pointer is valid only during the call. A dialect that has
     # been told to stop (paused by itself, or closing) takes less; after `output.resume_reading()` the rest comes again.
     cdef Py_ssize_t data_received(self, const char* data, Py_ssize_t size) except -1
     # The next bytes from the socket may go straight to *where (a large body): how many, or 0. Then `bytes_stored` tells

@@ -25,7 +25,7 @@ cdef class Connection:
         self.output = output
 
     def feed(self, data):
-        """Consume whole units from the front of bytes-like `data`; returns how many bytes it took (see the contract)."""
+        """Consume whole units from the front of bytes-like `data`; returns how many bytes it took."""
         cdef const unsigned char[::1] view = data
         if view.shape[0] == 0:
             return 0

@@ -1,7 +1,8 @@
 """What a connection has to say and the socket has not yet taken.
 
 Owns the bytes between a dialect and an edge. A dialect reserves room, writes, and commits; an edge (`broker.net`)
-subclasses Output, takes the bytes once per turn of the loop and sends them. Memory is pooled: an idle connection owns none.
+subclasses Output, takes the bytes once per turn of the loop and sends them. Memory is pooled: an idle connection owns
+none.
 
 Invariants: `start <= end <= capacity`; `data` is NULL exactly when nothing is pending; a buffer grows only
 while what is pending does not exceed `bytes_max`.

@@ -1,8 +1,8 @@
 """What a connection has to say and the socket has not yet taken.
 
-Owns the bytes between a dialect and an edge; see `output.pxd` for the verbs. Refuses to know sockets: an edge subclasses
-it and overrides `schedule`, `close`, `abort`, `pause_reading` and `resume_reading`. As it stands here it is the output
-of a connection without a socket, whose edge calls `take`.
+Owns the bytes between a dialect and an edge; see `output.pxd` for the verbs. Refuses to know sockets: an edge
+subclasses it and overrides `schedule`, `close`, `abort`, `pause_reading` and `resume_reading`. As it stands here it is
+the output of a connection without a socket, whose edge calls `take`.
 """
 
 from libc.string cimport memcpy, memmove

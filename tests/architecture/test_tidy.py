@@ -1,4 +1,4 @@
-"""The house stays tidy: short files and functions, a docstring per module, the names of docs/style.md, nothing left over."""
+"""The house stays tidy: short files and functions, a docstring per module, good names, nothing left over."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_files_are_short(path: Path) -> None:
 
 
 def function_lengths(text: str) -> dict[str, int]:
-    """Lines of each function of a Python or Cython text by name, from its head to its last line that is indented deeper."""
+    """Lines of each function of a Python or Cython text, by name: from its head to its last line indented deeper."""
     lines = text.splitlines()
     found: dict[str, int] = {}
     for first, line in enumerate(lines):
@@ -80,7 +80,8 @@ def test_functions_are_short(path: Path) -> None:
 
 
 def test_the_measure_of_functions() -> None:
-    text = "def one(\n    a,\n):\n    x\n\n    y\n\ncdef int two(int a) except -1:\n    return 1\ncdef class C(B):\n    def three(self):\n        pass\n"
+    text = "def one(\n    a,\n):\n    x\n\n    y\n\ncdef int two(int a) except -1:\n    return 1\n"
+    text += "cdef class C(B):\n    def three(self):\n        pass\n"
 
     assert function_lengths(text) == {"one": 6, "two": 2, "three": 2}
 

@@ -1,7 +1,8 @@
 """A small, slow, obvious AMQP 0-9-1 codec for tests: what client libraries refuse to send, this sends.
 
-Owns frames, methods, properties and field tables as RabbitMQ speaks them. Independent of the broker's own codec on purpose:
-two codecs written from the specification check each other. Frame: type(1) channel(2) size(4) payload end(0xCE).
+Owns frames, methods, properties and field tables as RabbitMQ speaks them. Independent of the broker's own codec on
+purpose: two codecs written from the specification check each other.
+Frame: type(1) channel(2) size(4) payload end(0xCE).
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ BASIC = 60
 
 Fields = dict[str, Any]
 
-# One line per method: (class id, method id, name, fields). Field types: o octet, h short, l long, L longlong, s shortstr,
-# S longstr, t bit (adjacent bits share an octet), F table, T timestamp.
+# One line per method: class id, method id, name, fields. Field types: o octet, h short, l long, L longlong,
+# s shortstr, S longstr, t bit (adjacent bits share an octet), F table, T timestamp.
 _METHODS = """
 10 10 connection.start version_major:o version_minor:o server_properties:F mechanisms:S locales:S
 10 11 connection.start-ok client_properties:F mechanism:s response:S locale:s
@@ -277,7 +278,17 @@ class Reader:
             return TypedValue(tag, self.take(5))
         if tag == b"T":
             return TypedValue(tag, self.take(8))
-        forms = {b"b": ">b", b"B": ">B", b"s": ">h", b"u": ">H", b"I": ">i", b"i": ">I", b"l": ">q", b"f": ">f", b"d": ">d"}
+        forms = {
+            b"b": ">b",
+            b"B": ">B",
+            b"s": ">h",
+            b"u": ">H",
+            b"I": ">i",
+            b"i": ">I",
+            b"l": ">q",
+            b"f": ">f",
+            b"d": ">d",
+        }
         return self.number(forms[tag])
 
 

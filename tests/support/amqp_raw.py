@@ -1,7 +1,7 @@
 """A raw AMQP 0-9-1 client over a blocking socket: says exactly what it is told, and returns exactly what it hears.
 
-For protocol errors, odd orders of frames, and load without a client library's cost. Refuses to be clever: no reconnect, no
-automatic heartbeat, no dispatch. Reading is bounded by `timeout_s`.
+For protocol errors, odd orders of frames, and load without a client library's cost. Refuses to be clever: no reconnect,
+no automatic heartbeat, no dispatch. Reading is bounded by `timeout_s`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Method(NamedTuple):
     body: bytes
 
 
-class PeerClosed(Exception):
+class PeerClosedError(Exception):
     """The server ended the TCP connection."""
 
 
@@ -97,7 +97,13 @@ class RawConnection:
         return out
 
     def publish(
-        self, exchange: str, routing_key: str, body: bytes, properties: Fields | None = None, channel: int = 1, **fields: Any
+        self,
+        exchange: str,
+        routing_key: str,
+        body: bytes,
+        properties: Fields | None = None,
+        channel: int = 1,
+        **fields: Any,
     ) -> None:
         self.send_bytes(self.encode_publish(exchange, routing_key, body, properties, channel, **fields))
 
@@ -106,7 +112,7 @@ class RawConnection:
     def _fill(self) -> None:
         received = self.socket.recv(1 << 16)
         if not received:
-            raise PeerClosed
+            raise PeerClosedError
         self._buffer += received
 
     def read_frame(self) -> Frame:
@@ -153,7 +159,7 @@ class RawConnection:
 
     def read_raw(self, count: int) -> bytes:
         """Exactly `count` octets, or fewer when the server closes first."""
-        with contextlib.suppress(PeerClosed, ConnectionResetError):
+        with contextlib.suppress(PeerClosedError, ConnectionResetError):
             while len(self._buffer) < count:
                 self._fill()
         taken = bytes(self._buffer[:count])
@@ -162,7 +168,7 @@ class RawConnection:
 
     def wait_closed(self) -> None:
         """Return once the server has ended the TCP connection; TimeoutError when it does not."""
-        with contextlib.suppress(PeerClosed, ConnectionResetError):
+        with contextlib.suppress(PeerClosedError, ConnectionResetError):
             while True:
                 self._buffer.clear()
                 self._fill()

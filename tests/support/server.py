@@ -1,11 +1,12 @@
 """Servers under test, as processes: Hubbub, and RabbitMQ as the peer that shows what clients are used to.
 
-Owns starting, waiting for the listener, killing, restarting on the same data directory, and reading the log. A test gets a
-`Server`; which one is chosen by HUBBUB_TEST_PEER (`hubbub`, the default, or `rabbitmq`). Only loopback addresses are bound.
+Owns starting, waiting for the listener, killing, restarting on the same data directory, and reading the log. A test
+gets a `Server`; HUBBUB_TEST_PEER says which (`hubbub`, the default, or `rabbitmq`). Only loopback addresses are bound.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -47,7 +48,7 @@ USERS: list[dict[str, Any]] = [
         "permissions": [{"vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}],
     },
 ]
-"""The users of every server under test: all-powerful, limited to names that begin with `limited-`, and an impersonator."""
+"""The users of every server under test: all-powerful, limited to the names `limited-…`, and an impersonator."""
 
 
 def free_port() -> int:
@@ -62,7 +63,7 @@ def peer_name() -> str:
     return os.environ.get("HUBBUB_TEST_PEER", "hubbub")
 
 
-class ServerExited(AssertionError):
+class ServerExitedError(AssertionError):
     """The server ended before its listener accepted."""
 
 
@@ -114,12 +115,14 @@ class Server(ABC):
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:
             if process.poll() is not None:
-                raise ServerExited(f"exited with {process.returncode} before it listened:\n{self.log[-4000:]}")
+                raise ServerExitedError(f"exited with {process.returncode} before it listened:\n{self.log[-4000:]}")
             if self._accepts():
                 return
             if time.monotonic() > deadline:
                 self.kill()
-                raise ServerExited(f"did not listen on {self.port} within {START_TIMEOUT_S} s:\n{self.log[-4000:]}")
+                raise ServerExitedError(
+                    f"did not listen on {self.port} within {START_TIMEOUT_S} s:\n{self.log[-4000:]}"
+                )
             time.sleep(0.02)
 
     def _accepts(self) -> bool:
@@ -133,10 +136,8 @@ class Server(ABC):
         """SIGKILL, as a power cut would: no farewell, no flush."""
         if self.process is None:
             return
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait(STOP_TIMEOUT_S)
         self.process = None
 

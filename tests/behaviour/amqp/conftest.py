@@ -1,4 +1,4 @@
-"""Fixtures for AMQP clients: a pika connection and channel, scratch names, a raw connection; and a time limit for each test."""
+"""Fixtures for AMQP clients: pika and raw connections, scratch names; and a time limit for each test."""
 
 from __future__ import annotations
 

@@ -89,10 +89,14 @@ async def test_a_transaction_commits_or_rolls_back(connection: aio_pika.abc.Abst
     queue = await channel.declare_queue(exclusive=True)
     async with channel.transaction():
         await channel.default_exchange.publish(aio_pika.Message(b"kept"), routing_key=queue.name)
-    with pytest.raises(ZeroDivisionError):
+
+    async def change_ones_mind() -> None:
         async with channel.transaction():
             await channel.default_exchange.publish(aio_pika.Message(b"forgotten"), routing_key=queue.name)
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await change_ones_mind()
     assert [message.body for message in [await queue.get(no_ack=True)] if message] == [b"kept"]
     assert await queue.get(no_ack=True, fail=False) is None
 

@@ -39,7 +39,16 @@ def tasks(amqp_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
     log_path = directory / "worker.log"
     with log_path.open("wb") as log:
         command = [sys.executable, "-m", "celery", "-A", f"{MODULE}:application", "worker"]
-        options = ["--concurrency", "2", "--pool", "threads", "--loglevel", "INFO", "--hostname", f"w{os.getpid()}@test"]
+        options = [
+            "--concurrency",
+            "2",
+            "--pool",
+            "threads",
+            "--loglevel",
+            "INFO",
+            "--hostname",
+            f"w{os.getpid()}@test",
+        ]
         worker = subprocess.Popen(
             [*command, *options],
             stdin=subprocess.DEVNULL,
@@ -49,7 +58,9 @@ def tasks(amqp_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
             env={**os.environ, **environment, "PYTHONPATH": str(REPOSITORY)},
         )
     try:
-        eventually(lambda: "ready." in log_path.read_text() or worker.poll() is not None, 40, 0.1, "the worker is ready")
+        eventually(
+            lambda: "ready." in log_path.read_text() or worker.poll() is not None, 40, 0.1, "the worker is ready"
+        )
         assert worker.poll() is None, log_path.read_text()
         yield module
         worker.terminate()

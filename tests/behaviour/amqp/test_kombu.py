@@ -121,8 +121,9 @@ def test_errors_have_their_classes(connection: kombu.Connection, name: str) -> N
     channel.queue_declare(name, exclusive=True)
     with pytest.raises(amqp.exceptions.PreconditionFailed):
         channel.queue_declare(name, exclusive=True, durable=True, auto_delete=False)
-    with kombu.Connection(connection.as_uri(include_password=True)) as other, pytest.raises(
-        amqp.exceptions.ResourceLocked
+    with (
+        kombu.Connection(connection.as_uri(include_password=True)) as other,
+        pytest.raises(amqp.exceptions.ResourceLocked),
     ):
         other.channel().queue_declare(name, passive=True)
 

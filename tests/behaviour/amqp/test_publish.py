@@ -291,7 +291,9 @@ def test_rejected_publishes_are_nacked_by_their_number(raw_open: RawConnection) 
     assert raw_open.read_method().name == "basic.ack"
     raw_open.publish("", queue, b"out")
     raw_open.publish("", "nowhere", b"elsewhere")
-    answers = {(method.name, method.fields["delivery_tag"]) for method in (raw_open.read_method(), raw_open.read_method())}
+    answers = {
+        (method.name, method.fields["delivery_tag"]) for method in (raw_open.read_method(), raw_open.read_method())
+    }
     assert answers == {("basic.nack", 2), ("basic.ack", 3)}
 
 
@@ -368,7 +370,9 @@ def test_tx_rollback_leaves_messages_unacknowledged(channel: BlockingChannel, sc
     assert depth(channel, queue) == 0
 
 
-def test_closing_a_channel_rolls_back(channel: BlockingChannel, connection: BlockingConnection, scratch: Scratch) -> None:
+def test_closing_a_channel_rolls_back(
+    channel: BlockingChannel, connection: BlockingConnection, scratch: Scratch
+) -> None:
     """AMQP 0-9-1 §1.9."""
     queue = scratch.queue(channel)
     other = connection.channel()

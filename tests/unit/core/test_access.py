@@ -78,7 +78,11 @@ def test_everything_survives_a_restart(access, store):
     alice = again.authenticate("alice", b"secret", False)
     assert alice.tags == ("monitoring", "management")
     assert not alice.loopback_only
-    assert (alice.may_configure("v", "cc"), alice.may_configure("v", "w"), alice.may_read("v", "c")) == (True, False, False)
+    assert (alice.may_configure("v", "cc"), alice.may_configure("v", "w"), alice.may_read("v", "c")) == (
+        True,
+        False,
+        False,
+    )
     assert again.users["guest"].loopback_only
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from broker.core.clock import Clock, ManualClock
@@ -11,7 +13,7 @@ def test_timers_fire_at_their_time_in_order() -> None:
     clock = ManualClock(1000)
     fired: list[tuple[str, int]] = []
     for name, due_ms in (("c", 1300), ("a", 1100), ("b", 1100)):
-        clock.call_at(due_ms, lambda name=name: fired.append((name, clock.now_ms)))
+        clock.call_at(due_ms, partial(lambda each: fired.append((each, clock.now_ms)), name))
     clock.pass_ms(99)
     assert fired == []
     clock.pass_ms(1000)

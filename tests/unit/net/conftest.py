@@ -111,7 +111,9 @@ class StreamsEdge:
         self.made.append(connection)
         return connection
 
-    async def connect(self, tls: ssl.SSLContext | None = None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, Any]:
+    async def connect(
+        self, tls: ssl.SSLContext | None = None
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, Any]:
         before = len(self.made)
         reader, writer = await asyncio.open_connection("127.0.0.1", self.listener.port, ssl=tls)
         await until(lambda: len(self.made) > before)

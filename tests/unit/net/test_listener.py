@@ -25,7 +25,8 @@ def test_a_taken_port_is_named_with_who_holds_it() -> None:
         with pytest.raises(ListenError) as caught:
             listen("amqp", "127.0.0.1", port, backlog=5)
 
-        assert f"amqp: cannot listen on 127.0.0.1:{port}: the port is taken by process {os.getpid()} (" in str(caught.value)
+        holder = f"the port is taken by process {os.getpid()} ("
+        assert f"amqp: cannot listen on 127.0.0.1:{port}: {holder}" in str(caught.value)
     assert port_holder(port) == ""
 
 

@@ -236,7 +236,7 @@ async def test_close_sends_everything_first_although_the_peer_is_still_sending(m
 async def test_a_closing_peer_that_does_not_read_is_cut_after_the_linger_time(make_edge: MakeEdge) -> None:
     edge = make_edge(linger_s=0.1)
     _, writer, connection = await edge.connect()
-    writer.transport.pause_reading()
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
     connection.send(b"x" * 20_000_000)
     connection.output.close()
     await asyncio.sleep(0.02)

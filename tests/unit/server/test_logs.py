@@ -24,12 +24,12 @@ def _root_logger_as_before() -> Iterator[None]:
 def test_text_holds_the_event_and_its_fields_on_one_line() -> None:
     stream = io.StringIO()
     logs.configure("text", "info", stream)
-    logging.getLogger("hubbub.net").warning("port %d is slow", 5672, extra={"peer": "127.0.0.1:1"})
+    logging.getLogger("hubbub.net").warning("port %d is slow", 5672, extra={"peer": "127.0.0.1:1", "why": "so\nit is"})
     logging.getLogger("hubbub.net").debug("not shown")
 
     line = stream.getvalue()
     assert line.count("\n") == 1
-    assert line.endswith("warning net: port 5672 is slow peer=127.0.0.1:1\n")
+    assert line.endswith('warning net: port 5672 is slow peer=127.0.0.1:1 why="so\\nit is"\n')
     assert line[:4].isdigit()
     assert line[23] == "Z"
 

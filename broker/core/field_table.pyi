@@ -1,0 +1,12 @@
+"""Typed signatures of the Python half of `field_table.pyx`."""
+
+from collections.abc import Mapping
+
+class Timestamp(int):
+    """Seconds since 1970, carried by field type 'T'."""
+
+class Long(int):
+    """An integer that is carried by field type 'l' however small it is."""
+
+def decode_table(raw: bytes | bytearray | memoryview) -> dict[str, object]: ...
+def encode_table(table: Mapping[str, object]) -> bytes: ...

@@ -1,0 +1,3 @@
+PREFIXES: tuple[str, ...]
+
+def library_version() -> str: ...

@@ -1,0 +1,4 @@
+from storage.batch_store import BatchStore
+
+class SegmentStore(BatchStore):
+    """Loading, restoring and key-value reads."""
