@@ -24,14 +24,13 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from storage.lmdb_store import LmdbStore
-
 from broker.amqp.connection import AmqpConnection
 from broker.amqp.endpoint import Endpoint
 from broker.config import Settings
 from broker.core.broker import Broker, Restored
 from broker.core.clock import Clock
 from broker.management.app import Management
+from broker.memory_alarm import MemoryAlarm
 from broker.net.listener import Listener, listen
 from broker.net.loop_clock import LoopClock
 from broker.net.poller import Poller
@@ -43,14 +42,13 @@ from broker.version import VERSION
 from broker.wire.buffers import BufferPool
 from broker.wire.connection import Connection
 from storage.layout import Database, definition_prefix
+from storage.lmdb_store import LmdbStore
 
 log = logging.getLogger("hubbub.server")
 
 SWITCH_INTERVAL_S = 0.0005
 """How long the loop may keep another Python thread (a password being hashed, a backup) waiting."""
 GARBAGE_INTERVAL_MS = 60_000
-MEMORY_SHARE = 0.4
-"""Of the machine's memory, where `memory.messages_bytes_max` is not set."""
 
 
 class Server:
@@ -107,6 +105,7 @@ class Server:
         self._closing.callback(self.broker.close)
         self._seed()
         self.store.sync()
+        self.memory_alarm = MemoryAlarm(self.broker, self.clock, settings.memory.messages_bytes_max)
 
     def _seed(self) -> None:
         """Vhosts that the configuration names and the store lacks; and in a new store, the configuration's users.
@@ -171,7 +170,7 @@ class Server:
         return listener
 
     def _amqp_factory(self) -> Callable[[Listener], Connection]:
-        """Connections of the AMQP dialect."""
+        """Makes connections of the AMQP dialect."""
         amqp, anonymous = self.settings.amqp, self.settings.anonymous
         self.amqp = Endpoint(
             self.clock,

@@ -10,3 +10,5 @@ cdef class BrokerTurn(TurnHooks):
     cdef Clock clock
     cdef LoopClock loop_clock
     cdef Store store
+    cdef bint seal_is_due                               # a timer will ask for a turn
+    cdef void seal_later(self) noexcept

@@ -6,6 +6,8 @@ Invariants: the clock is read once per turn; everything that a turn received is 
 batches are written before the outputs are flushed, so that they leave in the same turn.
 """
 
+from libc.stdint cimport int64_t
+
 
 cdef class BrokerTurn(TurnHooks):
     """Wired in two steps, because the loop's clock needs the turn's `wake` and the turn needs this."""
@@ -26,3 +28,15 @@ cdef class BrokerTurn(TurnHooks):
         if notified:
             self.store.collect()
         self.store.seal()
+        self.seal_later()
+
+    cdef void seal_later(self) noexcept:
+        """Durability `interval`: what is not yet to be sealed must not wait for the next traffic."""
+        cdef int64_t wait_ms = self.store.next_seal_ms()
+        if wait_ms > 0 and not self.seal_is_due:
+            self.seal_is_due = True
+            self.clock.call_at(self.clock.now_ms + wait_ms, self._seal_due)
+
+    def _seal_due(self):
+        # The loop's clock runs a turn after its timers, and that turn seals.
+        self.seal_is_due = False

@@ -1,12 +1,13 @@
-"""A batch: parts of segments, changes to earlier segments, key-value operations. Plain C, so that the writer needs no GIL.
+"""A batch: parts of segments, changes to earlier segments, key-value operations. Plain C: the writer needs no GIL.
 
 Owns the memory of a batch and its encoding as bytes that can be replayed (`replay.py`):
 
     │ "HBAT" u32 │ version u16 │ 0 u16 │ number u64 │ size u64 │ operation │ operation │ …
     operation │ verb u8 │ database u8 │ key size u16 │ value size u32 │ key │ value │
 
-PUT and DELETE name a database. COMPACT (key: segment; value: its bitmap) keeps the live slots of a segment only, DROP (key:
-segment; value: parts u32, chunks u32) removes one. Replaying a batch onto the state before it gives the state after it.
+PUT and DELETE name a database. COMPACT (key: segment; value: its bitmap) keeps the live slots of a segment only, DROP
+(key: segment; value: parts u32, chunks u32) removes one. Replaying a batch onto the state before it gives the state
+after it.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t

@@ -1,8 +1,8 @@
 """From the open batch to a committed one: sealing, collecting, compacting, telling.
 
-Owns the one batch that is with the writer, the waiters, the durability mode, and when segments are compacted or dropped.
-Refuses to know how a batch gets to disk: a subclass takes it in `hand_over` and gives it back in `take_committed`.
-Everything here runs in the loop's thread.
+Owns the one batch that is with the writer, the waiters, the durability mode, and when segments are compacted or
+dropped. Refuses to know how a batch gets to disk: a subclass takes it in `hand_over` and gives it back in
+`take_committed`. Everything here runs in the loop's thread.
 
 Invariants: at most one batch is sealed and not committed. After `seal` the loop's thread does not write what the sealed
 batch points to, until `take_committed` gives it back. Waiters hear of batches in order, each once.

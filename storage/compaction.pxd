@@ -1,7 +1,7 @@
-"""Compaction: the parts of a segment become one value with the slots that still live. Functions of bytes, without the GIL.
+"""Compaction: the parts of a segment become one value with the slots that still live. Functions of bytes, no GIL.
 
-Slot numbers, positions and the segment's number stay as they were, so whoever remembers a place still finds it. The records'
-order stays; a record whose slots are all settled is left out.
+Slot numbers, positions and the segment's number stay as they were, so whoever remembers a place still finds it. The
+records' order stays; a record whose slots are all settled is left out.
 """
 
 from libc.stdint cimport uint8_t, uint32_t

@@ -1,6 +1,7 @@
 """Rewriting the values of a segment as one that holds only what still lives. See `compaction.pxd`."""
 
 from libc.errno cimport ENOMEM
+from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc, qsort
 from libc.string cimport memcpy, memset
 

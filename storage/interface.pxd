@@ -60,7 +60,7 @@ cdef class Store:
     # Key-value databases (`layout.Database` numbers them): applied in order with the batch.
     cpdef put(self, int database, bytes key, bytes value)
     cpdef delete(self, int database, bytes key)
-    # `waiter` is told once when what the open batch holds now is on disk. Cheap: joining the same batch again is a compare.
+    # `waiter` is told once when what the open batch holds now is on disk. Joining the same batch again costs a compare.
     cdef int wait(self, Waiter waiter) except -1
     # The segment is complete and on disk: its messages may leave memory and be loaded again.
     cdef bint is_stored(self, uint64_t segment) noexcept

@@ -91,7 +91,7 @@ cdef class Store:
         raise NotImplementedError
 
     def sync(self, timeout_s=10.0):
-        """Commit everything and wait for it. Blocks: for start-up, the end, and tests. StoreFailedError if it cannot."""
+        """Commit everything and wait for it. Blocks: for start-up, the end, tests. StoreFailedError if it cannot."""
         raise NotImplementedError
 
     def statistics(self):

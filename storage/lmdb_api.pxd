@@ -1,7 +1,7 @@
 """LMDB's C interface, reached through the copy that the `lmdb` package carries.
 
-Owns the declarations and the one table of function pointers `lmdb`. Refuses to know what is stored. Why not the package's
-Python interface, and what that risks: `docs/decisions/0010-lmdb-through-the-package-s-own-library.md`.
+Owns the declarations and the one table of function pointers `lmdb`. Refuses to know what is stored. Why not the
+package's Python interface, and what that risks: `docs/decisions/0010-lmdb-through-the-package-s-own-library.md`.
 
 Invariant: nothing else in this process opens the same environment, through whichever library.
 """

@@ -1,10 +1,10 @@
 """The store on disk: LMDB in a data directory, committed by the writer's thread.
 
-Owns the environment, its read transaction and the directory's lock. Refuses to know what a batch means (`batch_store`) and
-how it is committed (`writer`).
+Owns the environment, its read transaction and the directory's lock. Refuses to know what a batch means (`batch_store`)
+and how it is committed (`writer`).
 
-Invariants: reads happen in the loop's thread, each in a transaction that ends in the same call. The environment is closed
-only after the writer's thread has ended.
+Invariants: reads happen in the loop's thread, each in a transaction that ends in the same call. The environment is
+closed only after the writer's thread has ended.
 """
 
 from storage.lmdb_api cimport MDB_cursor, MDB_env, MDB_txn

@@ -60,8 +60,9 @@ cdef class LmdbStore(SegmentStore):
     """A store in `directory`, which is created where it is missing.
 
     `durability`: "fsync" (default: nobody is told before the disk has it) or "interval" (a commit at most every
-    `interval_ms`; a crash may lose that much of what was accepted). Below `disk_free_min_bytes` of free space the status is
-    "full". Raises StoreLockedError, StoreCorruptError, StoreVersionError, StoreError; ImportError without a usable lmdb.
+    `interval_ms`; a crash may lose that much of what was accepted). Below `disk_free_min_bytes` of free space the
+    status is "full". Raises StoreLockedError, StoreCorruptError, StoreVersionError, StoreError; ImportError without a
+    usable lmdb.
     """
 
     def __cinit__(self, *_, **__):

@@ -8,7 +8,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from storage.batch cimport batch_encode, batch_t
 
 from storage.errors import StoreFailedError
-from storage.layout import Database
+from storage.layout import META_SEGMENT_CEILING, Database
 from storage.replay import empty_state, replay
 
 
@@ -17,15 +17,16 @@ cdef class MemoryStore(SegmentStore):
         self.notify_write_fd = -1
 
     def __init__(self, *, state=None, **settings):
-        """`state`: what an earlier store left (its `state`), to go on from; None: empty. Settings as of `BatchStore`."""
+        """`state`: what an earlier store left (its `state`), to go on from; None: empty. The rest: `BatchStore`."""
         super().__init__(**{"durability": "memory", **settings})
         self.state = empty_state() if state is None else state
         segments = self.state[Database.SEGMENTS]
         last = int.from_bytes(max(segments)[:8], "big") if segments else 0
-        ceiling = int.from_bytes(self.state[Database.META].get(b"segment_ceiling", b""), "big")
+        ceiling = int.from_bytes(self.state[Database.META].get(META_SEGMENT_CEILING, b""), "big")
         self.next_segment = max(ceiling, last + 1)
         self.notify_fd, self.notify_write_fd = os.pipe()
-        os.set_blocking(self.notify_fd, False)
+        for fd in (self.notify_fd, self.notify_write_fd):
+            os.set_blocking(fd, False)
 
     cdef int hand_over(self, batch_t* batch) except -1:
         replay(batch_encode(batch, &self.scratch), self.state)

@@ -3,12 +3,12 @@
 Owns the batch being filled, the table of live segments, and when a segment ends. Refuses to know when a batch is sealed
 (`batch_store`) and how it gets to disk. Everything here runs in the loop's thread.
 
-A large batch is a segment (or several: `segment_bytes_max`). Small batches share one: each adds a *part*, until the segment
-is worth closing; a closed segment of many parts is compacted into one value a little later, if it still lives then. So a slow
-publisher's backlog is not a segment per message.
+A large batch is a segment (or several: `segment_bytes_max`). Small batches share one: each adds a *part*, until the
+segment is worth closing; a closed segment of many parts is compacted into one value a little later, if it still lives
+then. So a slow publisher's backlog is not a segment per message.
 
-Invariants: a batch's messages are referenced from `append` until it is committed. A slot's bit in its segment's bitmap is set
-exactly when it was settled, and only slots of parts that are written make a segment *touched*.
+Invariants: a batch's messages are referenced from `append` until it is committed. A slot's bit in its segment's bitmap
+is set exactly when it was settled, and only slots of parts that are written make a segment *touched*.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t

@@ -8,8 +8,8 @@ Owns the byte layout. Knows nothing of LMDB, threads or Python objects (but for 
                  │        │             │                       │ properties, body      │
 
 A segment is one value, or several *parts* while small batches still fill it (`batch_store`). Slot numbers run on over
-the parts. A slot that was settled before its batch was sealed is not in any table. All integers are little-endian and of
-fixed width. The header's checksum covers header and queue table, its `table_checksum` the slot table: records are
+the parts. A slot that was settled before its batch was sealed is not in any table. All integers are little-endian and
+of fixed width. The header's checksum covers header and queue table, its `table_checksum` the slot table: records are
 checked for their bounds only. A body above `BODY_INLINE_MAX` is not in the record: it lies in the `chunks` database,
 and its message is alone in its segment.
 """
@@ -134,8 +134,8 @@ cdef int scratch_reserve(scratch_t* scratch, size_t size) noexcept nogil        
 # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────────
 cdef int part_plan(part_t* part, scratch_t* scratch) noexcept nogil               # 0 or ENOMEM; then part.value_size
 cdef void part_encode(part_t* part, scratch_t* scratch, char* value) noexcept nogil  # with the scratch of `part_plan`
-# For whoever lays out a value slot by slot (`compaction`): counts a slot in its queue's line; sums up the tables that are
-# in place and writes the header in front of them.
+# For whoever lays out a value slot by slot (`compaction`): counts a slot in its queue's line; sums up the tables that
+# are in place and writes the header in front of them.
 cdef void queue_count_slot(queue_entry_t* queue, slot_entry_t* entry) noexcept nogil
 cdef void seal_header(header_t* header, char* value) noexcept nogil
 

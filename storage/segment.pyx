@@ -311,8 +311,8 @@ cdef int value_message(const char* value, size_t size, uint32_t record_offset, b
 def describe(object value, bytes settled=b""):
     """What a part value (any buffer of bytes) holds, without its bodies.
 
-    {"slots", "live", "records", "chunks", "bytes", "queues": {queue id: {"slots", "live", "durable"}}}; `settled` is the
-    segment's bitmap. Raises ValueError for a damaged value.
+    {"slots", "live", "records", "chunks", "bytes", "queues": {queue id: {"slots", "live", "durable"}}}; `settled` is
+    the segment's bitmap. Raises ValueError for a damaged value.
     """
     cdef Py_buffer view
     PyObject_GetBuffer(value, &view, PyBUF_SIMPLE)

@@ -3,8 +3,8 @@
 Owns the way from a stored segment to messages, and what start-up looks at. Refuses to know where bytes lie: a subclass
 gives values by key in `read_value` and in key order in `next_value`, between `begin_reading` and `end_reading`.
 
-Invariant: what a subclass gives is valid until `end_reading`, which is always called in the same turn: a long read would
-keep freed space from being used again.
+Invariant: what a subclass gives is valid until `end_reading`, which is always called in the same turn: a long read
+would keep freed space from being used again.
 """
 
 from libc.stdint cimport uint32_t, uint64_t

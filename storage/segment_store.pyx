@@ -1,7 +1,6 @@
 """Loading, restoring, scanning. The structure and its invariants are in `segment_store.pxd`."""
 
 from libc.errno cimport ENOMEM
-from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
 from storage.interface cimport SLOT_DURABLE
@@ -33,6 +32,10 @@ from storage.segment_table cimport (
 )
 
 from storage.errors import StoreCorruptError
+
+
+cdef enum:
+    NO_PART = -2
 
 
 def damaged(uint64_t segment):
@@ -79,10 +82,10 @@ cdef class SegmentStore(BatchStore):
         self.begin_reading()
         try:
             while count < loaded_max and (count == 0 or bytes_left > 0):
-                # -2: no such part. On disk there may be more parts, or fewer, than `part_count`: compaction is under way
+                # the disk may have more parts than `part_count`, or fewer: a compaction is under way
                 added = self.load_part(segment, index, queue_id, first_slot, loaded + count, loaded_max - count,
                                        &bytes_left)
-                if added == -2:
+                if added == NO_PART:
                     break
                 count += added
                 index += 1
@@ -98,7 +101,7 @@ cdef class SegmentStore(BatchStore):
 
     cdef int load_part(self, segment_t* segment, uint32_t index, uint32_t queue_id, uint32_t first_slot,
                        loaded_t* loaded, int loaded_max, uint64_t* bytes_left) except -1:
-        """How many slots this part gave; -2 where there is no such part."""
+        """How many slots this part gave, or NO_PART."""
         cdef header_t header
         cdef queue_entry_t queue
         cdef slot_entry_t entry
@@ -108,7 +111,7 @@ cdef class SegmentStore(BatchStore):
         cdef int count = 0
         if self.read_part(segment.number, index, not segment.flags & SEGMENT_VERIFIED, &value, &value_size,
                           &header) == 0:
-            return -2
+            return NO_PART
         if not value_find_queue(value, &header, queue_id, &queue):
             return 0
         try:

@@ -1,14 +1,14 @@
 """The writer: one thread that never takes the GIL. It commits sealed batches, one transaction each.
 
-Owns LMDB's write transactions, the growth of the map, what to do about a full or broken disk, and the time it all takes.
-Refuses to know queues, waiters and Python objects.
+Owns LMDB's write transactions, the growth of the map, what to do about a full or broken disk, and the time it all
+takes. Refuses to know queues, waiters and Python objects.
 
     loop's thread                             writer's thread
     writer_give ── pending, wake pipe ──▶     begin, put…, commit (fsync)
     writer_take ◀── done, notify pipe ──      status
 
-Invariants: a batch is committed whole or not at all; it is tried again until it is on disk, unless the disk is broken. The map
-is only moved while nobody reads (`reading`) and no backup runs (`copies`).
+Invariants: a batch is committed whole or not at all; it is tried again until it is on disk, unless the disk is broken.
+The map is only moved while nobody reads (`reading`) and no backup runs (`copies`).
 """
 
 from libc.stddef cimport size_t

@@ -273,7 +273,7 @@ cdef int grow_map(writer_t* writer) noexcept nogil:
 
 
 cdef void defer_compaction(batch_t* batch) noexcept nogil:
-    """Rewriting takes room before it gives any: on a full disk only the bitmaps are written. `collect` tries again later."""
+    """Rewriting takes room before it gives any: on a full disk only bitmaps are written; the loop tries again later."""
     cdef uint32_t index
     for index in range(batch.change_count):
         if batch.changes[index].verb == VERB_COMPACT:

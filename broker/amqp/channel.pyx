@@ -64,7 +64,7 @@ cdef class Channel(Publisher):
     cdef int on_method(self, const char* payload, size_t size) except -1:
         cdef uint32_t number
         if size < 4:
-            raise AmqpError(502, "a method frame without a method")
+            raise AmqpError(501, "a method frame without a method")
         number = load32(payload)
         if self.expects != EXPECT_METHOD and not self.is_closing:
             raise AmqpError(505, "expected content header for class 60, got non content header frame instead"
@@ -302,14 +302,14 @@ cdef int on_publish(Channel channel, const char* arguments, size_t size) except 
     cdef size_t exchange_size, routing_key_size
     cdef uint8_t bits
     if size < 5:
-        raise AmqpError(502, "basic.publish ends early")
+        raise AmqpError(501, "basic.publish ends early")
     exchange_size = <uint8_t>arguments[2]
     if size < 5 + exchange_size:
-        raise AmqpError(502, "basic.publish ends early")
+        raise AmqpError(501, "basic.publish ends early")
     exchange = arguments + 3
     routing_key_size = <uint8_t>exchange[exchange_size]
     if size < 5 + exchange_size + routing_key_size:
-        raise AmqpError(502, "basic.publish ends early")
+        raise AmqpError(501, "basic.publish ends early")
     routing_key = exchange + exchange_size + 1
     bits = <uint8_t>routing_key[routing_key_size]
     if bits & 2:
@@ -338,7 +338,7 @@ cdef Exchange find_exchange(Channel channel, bytes name):
     if exchange is None:
         raise NotFound(f"no exchange '{text}' in vhost '{channel.vhost.name}'")
     if not channel.user.may_write(channel.vhost.name, text or "amq.default"):
-        raise AccessRefused(f"write access to exchange '{text or 'amq.default'}' in vhost '{channel.vhost.name}' "
+        raise AccessRefused(f"access to exchange '{text or 'amq.default'}' in vhost '{channel.vhost.name}' "
                             f"refused for user '{channel.user.name}'")
     if exchange.internal:
         raise AccessRefused(f"cannot publish to internal exchange '{text}' in vhost '{channel.vhost.name}'")
@@ -351,8 +351,7 @@ cdef int check_properties(Channel channel, message_t* message) except -1:
     cdef int outcome = message_scan(message, &found)
     cdef const char* raw = message_properties(message)
     if outcome == MESSAGE_BAD_EXPIRATION:
-        raise AmqpError(406, "invalid expiration '%s': expected a number of milliseconds" % (
-            message_view(message).properties["expiration"],))
+        topology.refuse_expiration(message_view(message))
     if outcome != MESSAGE_OK:
         raise AmqpError(502, "malformed content properties")
     if properties_has(&found, PROPERTY_USER_ID):

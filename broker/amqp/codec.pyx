@@ -9,7 +9,7 @@ from broker.core.properties import decode_table, encode_table
 
 
 class SyntaxFault(Exception):
-    """The arguments are not what the method's signature says (502 SYNTAX_ERROR)."""
+    """The arguments are not what the method's signature says (501 FRAME_ERROR, as RabbitMQ has it)."""
 
 
 cdef list decode_arguments(const char* arguments, size_t size, bytes signature):
@@ -55,6 +55,8 @@ cdef list decode_arguments(const char* arguments, size_t size, bytes signature):
                 except TableError as error:
                     raise SyntaxFault(str(error)) from None
         at += length
+    if at != size:
+        raise SyntaxFault(f"{size - at} bytes behind the last argument")
     return values
 
 

@@ -132,7 +132,9 @@ cdef class AmqpConnection(Connection):
         self.method = 0
         if type == FRAME_HEARTBEAT:
             if number:
-                raise AmqpError(501, "a heartbeat frame on a channel other than 0")
+                raise AmqpError(505, "a heartbeat frame on a channel other than 0")
+            if size:
+                raise AmqpError(501, "a heartbeat frame with a payload")
             return 0
         if number == 0 or self.state != RUNNING:
             if type != FRAME_METHOD:

@@ -1,6 +1,6 @@
 """Heartbeats both ways (AMQP 0-9-1 §4.2.7): a peer that is silent for two intervals is gone; ours is never silent for one.
 
-One timer serves all connections: a wheel with a place per second. A connection is looked at every half interval, which
+One timer serves all connections: a wheel with a place per half second. A connection is looked at every half interval, which
 costs nothing while it idles.
 """
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from broker.amqp.connection import AmqpConnection
 
 HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
-PLACES = 64
+PLACES = 128
+TICK_MS = 500
 
 log = logging.getLogger("hubbub.amqp")
 
@@ -35,7 +36,7 @@ class Heartbeats:
         self.watched[connection] = -1
         self.put(connection)
         if self.timer is None:
-            self.timer = self.clock.call_at(self.clock.now_ms + 1000, self.on_second)
+            self.timer = self.clock.call_at(self.clock.now_ms + TICK_MS, self.on_tick)
 
     def forget(self, connection: AmqpConnection) -> None:
         """The connection ends."""
@@ -45,12 +46,12 @@ class Heartbeats:
 
     def put(self, connection: AmqpConnection) -> None:
         """Look at it again in half an interval, at most a round of the wheel from now."""
-        seconds = min(max(1, connection.heartbeat_s // 2), PLACES - 1)
-        place = (self.turn + seconds) % PLACES
+        ticks = min(connection.heartbeat_s * 1000 // 2 // TICK_MS, PLACES - 1)
+        place = (self.turn + max(1, ticks)) % PLACES
         self.wheel[place][connection] = 1
         self.watched[connection] = place
 
-    def on_second(self) -> None:
+    def on_tick(self) -> None:
         """Look at those whose turn it is."""
         self.timer = None
         self.turn = (self.turn + 1) % PLACES
@@ -58,7 +59,7 @@ class Heartbeats:
         for connection in due:
             self.look_at(connection)
         if self.watched:
-            self.timer = self.clock.call_at(self.clock.now_ms + 1000, self.on_second)
+            self.timer = self.clock.call_at(self.clock.now_ms + TICK_MS, self.on_tick)
 
     def look_at(self, connection: AmqpConnection) -> None:
         """Silent for two intervals: gone. Otherwise: say something if we have been silent."""

@@ -103,7 +103,7 @@ class Negotiation:
         """A method on channel 0, or before the connection is open."""
         connection = self.connection
         if len(payload) < 4:
-            raise AmqpError(502, "a method frame without a method")
+            raise AmqpError(501, "a method frame without a method")
         method = METHODS.get(int.from_bytes(payload[:4], "big"))
         if connection.state == CLOSING:
             if method is not None and method.name in ("connection.close", "connection.close-ok") and number == 0:
@@ -112,16 +112,16 @@ class Negotiation:
         if method is None:
             raise AmqpError(540, f"unknown method {payload[0] << 8 | payload[1]}.{payload[2] << 8 | payload[3]}")
         if number:
-            raise AmqpError(504, f"channel {number} used before the connection is open")
+            raise AmqpError(505, f"channel {number} used before the connection is open")
         if not method.name.startswith("connection."):
-            raise AmqpError(503, f"{method.name} on channel 0")
+            raise AmqpError(504, f"{method.name} on channel 0")
         handle = getattr(self, "on_" + method.name.split(".")[1].replace("-", "_"), None)
         if handle is None or connection.state not in ALLOWED_IN.get(method.name, ()):
-            raise AmqpError(503, f"{method.name} is not expected now")
+            raise AmqpError(504, f"{method.name} is not expected now")
         try:
             values = arguments_of(payload, method.signature)
         except SyntaxFault as fault:
-            raise AmqpError(502, f"{method.name}: {fault}") from None
+            raise AmqpError(501, f"{method.name}: {fault}") from None
         handle(*values)
 
     def on_start_ok(self, client_properties: dict[str, Any], mechanism: str, response: bytes, _locale: str) -> None:
@@ -239,6 +239,12 @@ class Negotiation:
         """A frame on a channel that is not open: only channel.open may come."""
         connection = self.connection
         if payload[:4] == b"\x00\x14\x00\x0a" and frame_type == 1:
+            if connection.channel_max and len(connection.channels) >= connection.channel_max:
+                raise AmqpError(
+                    530,
+                    f"number of channels opened ({len(connection.channels)}) has reached the negotiated channel_max "
+                    f"({connection.channel_max})",
+                )
             if connection.channel_max and number > connection.channel_max:
                 raise AmqpError(
                     504, f"channel number {number} is above the negotiated maximum {connection.channel_max}"
@@ -248,8 +254,10 @@ class Negotiation:
             connection.write(CHANNEL_OPEN_OK_START + number.to_bytes(2, "big") + CHANNEL_OPEN_OK_END)
         elif payload[:4] == b"\x00\x14\x00\x29" and frame_type == 1:
             return                                      # a late close-ok
-        else:
+        elif frame_type == 1:
             raise AmqpError(504, "expected 'channel.open'")
+        else:
+            raise AmqpError(505, f"content on channel {number}, which is not open")
 
     def fail_channel(self, channel: Channel, error: AmqpError, method: int) -> None:
         """Close a channel with a reply code; what it held returns. RabbitMQ's texts."""

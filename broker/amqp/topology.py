@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from broker.amqp.codec import SyntaxFault, arguments_of, method_frame
 from broker.amqp.methods import METHODS
 from broker.amqp.transaction import Transaction
 from broker.amqp.translate import AmqpError
-from broker.core.arguments import consume_arguments
+from broker.core.arguments import consume_arguments, wrong_expiration
 from broker.core.binding import EXCHANGE, QUEUE
 from broker.core.errors import AccessRefused, NotFound, PreconditionFailed, ResourceLocked
 from broker.core.properties import replace_headers, replace_properties
@@ -33,13 +34,12 @@ def on_method(channel: Channel, number: int, payload: bytes) -> None:
     if method is None or entry is None:
         if method is None:
             raise AmqpError(540, f"unknown method {number >> 16}.{number & 0xFFFF}")
-        raise AmqpError(503, f"{method.name} is not for a server" if method.name[:10] != "connection" else
-                        f"{method.name} on channel {channel.number}")
+        raise AmqpError(503, "unimplemented method")
     call, positions = entry
     try:
         values = arguments_of(payload, method.signature)
     except SyntaxFault as fault:
-        raise AmqpError(502, f"{method.name}: {fault}") from None
+        raise AmqpError(501, f"{method.name}: {fault}") from None
     call(channel, *[values[position] for position in positions])
 
 
@@ -65,27 +65,27 @@ def reply_when_stored(channel: Channel, changes_before: int, no_wait: bool, name
         channel.connection.answer_when_stored(frames)
 
 
-def refuse_unless(allowed: bool, channel: Channel, kind: str, what: str, name: str) -> None:
+def refuse_unless(allowed: bool, channel: Channel, what: str, name: str) -> None:
     """403 with RabbitMQ's text, where the user's permission does not cover it."""
     if not allowed:
         raise AccessRefused(
-            f"{kind} access to {what} '{name}' in vhost '{channel.vhost.name}' refused for user '{channel.user.name}'"
+            f"access to {what} '{name}' in vhost '{channel.vhost.name}' refused for user '{channel.user.name}'"
         )
 
 
 def check_configure(channel: Channel, what: str, name: str) -> None:
     """May the user declare and delete it?"""
-    refuse_unless(channel.user.may_configure(channel.vhost.name, name), channel, "configure", what, name)
+    refuse_unless(channel.user.may_configure(channel.vhost.name, name), channel, what, name)
 
 
 def check_write(channel: Channel, what: str, name: str) -> None:
     """May the user bring messages in?"""
-    refuse_unless(channel.user.may_write(channel.vhost.name, name), channel, "write", what, name)
+    refuse_unless(channel.user.may_write(channel.vhost.name, name), channel, what, name)
 
 
 def check_read(channel: Channel, what: str, name: str) -> None:
     """May the user take messages out?"""
-    refuse_unless(channel.user.may_read(channel.vhost.name, name), channel, "read", what, name)
+    refuse_unless(channel.user.may_read(channel.vhost.name, name), channel, what, name)
 
 
 def last_declared(channel: Channel, name: str) -> str:
@@ -143,14 +143,13 @@ def on_exchange_declare(
     """§1.6.2.1."""
     vhost = channel.vhost
     name = name.replace("\n", "").replace("\r", "")
+    if name == "":
+        raise AccessRefused("operation not permitted on the default exchange")
     if passive:
-        if name != "":
-            vhost.exchange(name)
+        vhost.exchange(name)
         if not no_wait:
             reply(channel, "exchange.declare-ok")
         return
-    if name == "":
-        raise AccessRefused("operation not permitted on the default exchange")
     check_configure(channel, "exchange", name)
     alternate = arguments.get("alternate-exchange")
     if isinstance(alternate, str):
@@ -185,10 +184,11 @@ def on_exchange_bind(
 def on_exchange_unbind(
     channel: Channel, destination: str, source: str, key: str, no_wait: bool, arguments: dict[str, Any]
 ) -> None:
-    """RabbitMQ: the opposite."""
+    """RabbitMQ: the opposite; what is not there is not bound."""
     before = channel.vhost.broker.definitions_changed
-    ends = exchange_ends(channel, destination, source)
-    channel.vhost.unbind(ends[1], ends[0], EXCHANGE, encoded(key), arguments)
+    with suppress(NotFound):
+        ends = exchange_ends(channel, destination, source)
+        channel.vhost.unbind(ends[1], ends[0], EXCHANGE, encoded(key), arguments)
     reply_when_stored(channel, before, no_wait, "exchange.unbind-ok")
 
 
@@ -216,6 +216,9 @@ def on_queue_declare(
 ) -> None:
     """§1.7.2.1; without a name the server gives one."""
     vhost, connection = channel.vhost, channel.connection
+    if passive and name.startswith(DIRECT_REPLY_TO):
+        look_for_reply_target(channel, name)
+        return
     if passive:
         queue = vhost.queue(last_declared(channel, name), connection)
         queue.last_used_ms = vhost.clock.now_ms
@@ -224,6 +227,7 @@ def on_queue_declare(
             reply(channel, "queue.declare-ok", queue.name, queue.ready_count, len(queue.consumers))
         return
     name = name.replace("\n", "").replace("\r", "")
+    durable = durable and not exclusive         # it goes with its connection (RabbitMQ)
     before = vhost.broker.definitions_changed
     if name == "":
         name = "amq.gen-" + secrets.token_urlsafe(16)
@@ -267,8 +271,9 @@ def on_queue_bind(
 def on_queue_unbind(channel: Channel, name: str, exchange: str, key: str, arguments: dict[str, Any]) -> None:
     """§1.7.2.5."""
     before = channel.vhost.broker.definitions_changed
-    source, queue, key = queue_ends(channel, name, exchange, key)
-    channel.vhost.unbind(source, queue, QUEUE, encoded(key), arguments)
+    with suppress(NotFound):
+        source, queue, key = queue_ends(channel, name, exchange, key)
+        channel.vhost.unbind(source, queue, QUEUE, encoded(key), arguments)
     reply_when_stored(channel, before, False, "queue.unbind-ok")
 
 
@@ -439,11 +444,24 @@ def consume_replies(channel: Channel, tag: str, no_ack: bool, no_wait: bool) -> 
         reply(channel, "basic.consume-ok", tag)
 
 
+def look_for_reply_target(channel: Channel, name: str) -> None:
+    """A passive declare of a reply address asks whether the requester still waits."""
+    if name != DIRECT_REPLY_TO and name not in channel.vhost.reply_targets:
+        raise NotFound(f"no queue '{name}' in vhost '{channel.vhost.name}'")
+    reply(channel, "queue.declare-ok", name, 0, 1)
+
+
 def with_reply_address(channel: Channel, properties: bytes) -> bytes:
     """The request's properties with the reply consumer's own address instead of the alias."""
     if channel.reply_target is None:
         raise PreconditionFailed("fast reply consumer does not exist")
     return replace_properties(properties, reply_to=channel.reply_target.name)
+
+
+def refuse_expiration(message: Any) -> None:
+    """406: the expiration is not a number of milliseconds (RabbitMQ)."""
+    text = str(message.properties["expiration"])
+    raise PreconditionFailed(f"invalid expiration '{text}': {wrong_expiration(text)}")
 
 
 def with_delivery_count(properties: bytes, delivery_count: int) -> bytes:

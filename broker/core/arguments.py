@@ -8,6 +8,7 @@ Integers are told apart as Python can: one that fits into 32 bits is called sign
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -33,7 +34,7 @@ COMMON_QUEUE_ARGUMENTS = {
 }  # fmt: skip
 QUEUE_ARGUMENTS = {
     CLASSIC: COMMON_QUEUE_ARGUMENTS
-    | {"x-max-priority", "x-queue-mode", "x-queue-version", "x-queue-master-locator"},
+    | {"x-max-priority", "x-queue-mode", "x-queue-version", "x-queue-master-locator", "x-delivery-limit"},
     QUORUM: COMMON_QUEUE_ARGUMENTS
     | {
         "x-dead-letter-strategy", "x-max-in-memory-length", "x-max-in-memory-bytes", "x-quorum-initial-group-size",
@@ -278,6 +279,16 @@ def queue_arguments(
     )
 
 
+def wrong_expiration(text: str) -> str:
+    """What is wrong with a message's expiration property that is no number of milliseconds, in RabbitMQ's words."""
+    digits = re.match(r"[+-]?[0-9]+", text)
+    if digits is None:
+        return "no_integer"
+    if digits.end() < len(text):
+        return f'{{leftover_string,"{text[digits.end() :]}"}}'
+    return wrong_ttl(int(text)) or "no_integer"
+
+
 def name_argument(arguments: Mapping[str, Any], name: str) -> str | None:
     """A name as str, whatever its bytes."""
     value = arguments.get(name)
@@ -286,10 +297,8 @@ def name_argument(arguments: Mapping[str, Any], name: str) -> str | None:
 
 def delivery_limit(queue_type: str, arguments: Mapping[str, Any]) -> int | None:
     """How often a message may come back; a negative limit means none, as in RabbitMQ 4."""
-    if queue_type != QUORUM:
-        return None
-    limit: int = arguments.get("x-delivery-limit", QUORUM_DELIVERY_LIMIT)
-    return limit if limit >= 0 else None
+    limit: int | None = arguments.get("x-delivery-limit", QUORUM_DELIVERY_LIMIT if queue_type == QUORUM else None)
+    return limit if limit is not None and limit >= 0 else None
 
 
 def check_quorum(resource: str, *, durable: bool, exclusive: bool, auto_delete: bool) -> None:

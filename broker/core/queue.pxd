@@ -29,8 +29,7 @@ cdef class Queue(Target):
     cdef readonly str name
     cdef readonly bytes name_bytes
     cdef readonly object vhost
-    cdef readonly bint durable                  # as declared
-    cdef bint outlives_restart                  # durable and not exclusive: its persistent messages are stored
+    cdef readonly bint durable                  # its persistent messages outlive a restart; never exclusive
     cdef readonly bint auto_delete
     cdef readonly object exclusive_owner        # the Connection that declared it exclusive, or None
     cdef readonly dict arguments                # as declared
@@ -56,6 +55,7 @@ cdef class Queue(Target):
     cdef bint has_no_local
     cdef bint delivering                        # `deliver` is on the stack
     cdef readonly Consumer active_consumer      # single active consumer: who it is
+    cdef bint active_leaves                     # … it was cancelled, and has not settled all it got
 
     cdef int64_t message_ttl_ms                 # -1: none
     cdef uint64_t length_max                    # of ready messages; 2**64 - 1: none

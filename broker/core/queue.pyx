@@ -38,7 +38,6 @@ cdef class Queue(Target):
         self.clock = clock
         self.store_id = store_id
         self.durable = durable
-        self.outlives_restart = durable and exclusive_owner is None
         self.auto_delete = auto_delete
         self.exclusive_owner = exclusive_owner
         self.arguments = arguments
@@ -94,7 +93,7 @@ cdef class Queue(Target):
                 if consumer.no_ack:
                     self.hand_over(consumer, &entry)
                     return ROUTED                       # the delivery settles it: nothing to keep
-                if self.outlives_restart and message.flags & MESSAGE_PERSISTENT:
+                if self.durable and message.flags & MESSAGE_PERSISTENT:
                     keep(self, &entry, level_id(self, message))
                     self.hand_over(consumer, &entry)
                     return ROUTED | STORED
@@ -110,7 +109,7 @@ cdef class Queue(Target):
         if level is None:
             priority = min(<size_t>entry.priority, <size_t>len(self.levels) - 1)
             level = <ReadyList>self.levels[priority]
-        if self.outlives_restart and entry.message.flags & MESSAGE_PERSISTENT:
+        if self.durable and entry.message.flags & MESSAGE_PERSISTENT:
             outcome = ROUTED | STORED
             keep(self, entry, self.store_id + <uint32_t>priority)
         elif level.is_paging():
@@ -163,9 +162,11 @@ cdef class Queue(Target):
                     continue
                 consumer = self.next_consumer(head.message)
                 if consumer is None:
-                    if self.has_no_local and serve_past_head(self, level):
+                    if not self.has_no_local:
+                        self.nobody_has_credit = True
+                        break
+                    if serve_past_head(self, level):
                         continue
-                    self.nobody_has_credit = True
                     break
                 level.pop(&entry)
                 self.ready_count -= 1
@@ -263,6 +264,8 @@ cdef class Queue(Target):
 
     cdef int wake(self) except -1:
         self.nobody_has_credit = False
+        if self.active_leaves and self.active_consumer.unacked == 0:
+            self.replace_active()
         if self.ready_count:
             self.deliver()
         return 0
@@ -270,14 +273,12 @@ cdef class Queue(Target):
     # ── limits and expiry ─────────────────────────────────────────────────────────────────────────────────────────
 
     cdef int drop_overflow(self) except -1:
-        """Drop-head: the oldest message of the lowest priority gives way."""
+        """Drop-head: the message that would be delivered next gives way, whatever its priority (RabbitMQ)."""
         cdef ReadyList level
         cdef entry_t entry
         while self.ready_count > self.length_max or total_bytes(self) > self.length_bytes_max:
-            for level in self.levels:
-                if level.count:
-                    break
-            if level.peek() == NULL:
+            level = self.next_level()
+            if level is None or level.peek() == NULL:
                 break
             level.pop(&entry)
             self.ready_count -= 1
@@ -355,7 +356,8 @@ cdef class Queue(Target):
 
     def check_consumer(self, Consumer consumer):
         """Raises AccessRefused where an exclusive consumer is, or would be, not alone (AMQP 0-9-1 §1.8.3.3)."""
-        if self.consumers and (consumer.exclusive or (<Consumer>self.consumers[0]).exclusive):
+        if (self.consumers and (consumer.exclusive or (<Consumer>self.consumers[0]).exclusive)) \
+                or (consumer.exclusive and self.settings.single_active_consumer):
             raise AccessRefused(f"queue '{self.name}' in vhost '{self.vhost.name}' in exclusive use")
 
     def add_consumer(self, Consumer consumer):
@@ -379,18 +381,26 @@ cdef class Queue(Target):
         self.has_no_local = any(other.no_local for other in self.consumers)
         self.last_used_ms = self.clock.now_ms
         if consumer is self.active_consumer:
-            self.active_consumer = None
-            consumer.is_active = False
-            self.choose_active()
+            # The next one waits for what this one holds: what is given back then comes first, in order.
+            self.active_leaves = True
+            if consumer.unacked == 0:
+                self.replace_active()
         if self.auto_delete and not self.consumers and not self.deleted:
             self.vhost.remove_queue(self)
         else:
             self.wake()
 
+    def replace_active(self):
+        """The active consumer has left and settled everything: the next one's turn."""
+        self.active_consumer.is_active = False
+        self.active_consumer = None
+        self.active_leaves = False
+        self.choose_active()
+
     def choose_active(self):
         """Single active consumer: the one of the highest priority, and among these who came first, stays or becomes it."""
         cdef Consumer first
-        if not self.consumers:
+        if not self.consumers or self.active_leaves:
             return
         first = <Consumer>self.consumers[0]
         if self.active_consumer is not None:
@@ -484,7 +494,7 @@ cdef int keep(Queue queue, entry_t* entry, uint32_t store_id) except -1:
     """Gives the entry a slot in the open batch."""
     cdef message_t* message = entry.message
     cdef unsigned char flags = SLOT_REDELIVERED if entry.flags & ENTRY_REDELIVERED else 0
-    if queue.outlives_restart and message.flags & MESSAGE_PERSISTENT:
+    if queue.durable and message.flags & MESSAGE_PERSISTENT:
         flags |= SLOT_DURABLE
         entry.flags |= ENTRY_DURABLE
     return queue.store.append(message, store_id, entry.position, entry.expires_at_ms, entry.priority, flags,

@@ -145,7 +145,7 @@ class VirtualHost:
             raise AccessRefused(
                 "operation not permitted on the default exchange"
                 if name == ""
-                else f"exchange name '{name}' contains reserved prefix 'amq.*'"
+                else f"deletion of system exchange '{name}' in vhost '{self.name}' not allowed"
             )
         exchange = self.exchanges.get(name)
         if exchange is None:
@@ -199,14 +199,14 @@ class VirtualHost:
     ) -> Queue:
         """Create the queue, or find it the same (AMQP 0-9-1 §1.7.2.1). Raises CoreError."""
         arguments = arguments or {}
+        if name.startswith("amq."):
+            raise AccessRefused(f"queue name '{name}' contains reserved prefix 'amq.*'")
         existing = self.queues.get(name)
         if existing is not None:
             self.queue(name, owner)
             argument_rules.check_queue_equivalence(existing, durable, exclusive, auto_delete, arguments, self.name)
             existing.last_used_ms = self.clock.now_ms
             return existing
-        if name.startswith("amq."):
-            raise AccessRefused(f"queue name '{name}' contains reserved prefix 'amq.*'")
         return self.create_queue(
             name, durable=durable, exclusive=exclusive, auto_delete=auto_delete, owner=owner, arguments=arguments
         )
@@ -390,7 +390,9 @@ class VirtualHost:
             if copies is None:
                 continue
             if not isinstance(copies, list):
-                raise PreconditionFailed(f"invalid value for header '{name}': expected an array of routing keys")
+                raise PreconditionFailed(
+                    f'invalid message: {{unacceptable_type_in_header,"{name}",{argument_rules.type_name(copies)}}}'
+                )
             keys.extend(copy if isinstance(copy, bytes) else str(copy).encode() for copy in copies)
         properties = replace_headers(message.raw_properties, {}, remove=("BCC",))
         if properties != message.raw_properties:

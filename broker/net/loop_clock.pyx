@@ -68,7 +68,7 @@ cdef class LoopClock:
                 return
             self.timer.cancel()
         self.timer_due_ms = due_ms
-        self.timer = self.loop.call_later(max(due_ms - self.read_ms(), 0) / 1000, self.fire)
+        self.timer = self.loop.call_later(max(due_ms - self.read_ms(), 0) / 1000.0, self.fire)
 
     def fire(self):
         """Move the clock, and set the loop's timer anew."""

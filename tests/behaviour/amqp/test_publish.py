@@ -438,9 +438,10 @@ def test_cc_makes_a_mandatory_message_routable(channel: BlockingChannel, scratch
 @pytest.mark.parametrize("header", ["CC", "BCC"])
 def test_a_cc_that_is_no_array_is_406(channel: BlockingChannel, header: str) -> None:
     """RabbitMQ: an array of long strings."""
-    text = f'PRECONDITION_FAILED - invalid message: {{unacceptable_type_in_header,"{header}",longstr}}'
-    with closes_channel(channel, 406, text):
+    with closes_channel(channel, 406) as refusal:
         channel.basic_publish("", "nowhere", b"", pika.BasicProperties(headers={header: "queue"}))
+    assert refusal.text.startswith("PRECONDITION_FAILED - invalid ")
+    assert header in refusal.text
 
 
 def test_a_user_id_must_be_the_connections_user(channel: BlockingChannel) -> None:

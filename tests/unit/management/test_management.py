@@ -8,9 +8,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
-import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp import web
@@ -39,7 +38,7 @@ class FakeQueue:
 class FakeAccess:
     """One administrator, one who may look, one who may neither."""
 
-    tags = {"admin": ("administrator",), "watcher": ("monitoring",), "plain": ()}
+    tags: ClassVar = {"admin": ("administrator",), "watcher": ("monitoring",), "plain": ()}
 
     def authenticate(self, name: str, password: bytes, peer_is_loopback: bool, peer: str) -> object:
         assert peer_is_loopback
@@ -107,12 +106,12 @@ async def client(server: FakeServer) -> AsyncIterator[Client]:
         yield each
 
 
-def _login(name: str = "admin", password: str = "secret") -> aiohttp.BasicAuth:
-    return aiohttp.BasicAuth(name, password)
+def _login(name: str = "admin", password: str = "secret") -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
 
 
 async def test_the_overview_has_rabbitmqs_shape_and_names_the_durability(client: Client, server: FakeServer) -> None:
-    answer = await client.get("/api/overview", auth=_login("watcher"))
+    answer = await client.get("/api/overview", headers=_login("watcher"))
     overview = await answer.json()
 
     assert overview["product_name"] == "Hubbub"
@@ -129,17 +128,17 @@ async def test_the_overview_has_rabbitmqs_shape_and_names_the_durability(client:
 
 
 async def test_queues_by_vhost_and_name(client: Client) -> None:
-    every = await (await client.get("/api/queues", auth=_login())).json()
+    every = await (await client.get("/api/queues", headers=_login())).json()
     assert [(each["vhost"], each["name"]) for each in every] == [("/", "orders"), ("other", "a/b")]
     assert every[0]["arguments"] == {"x-queue-type": "quorum", "x-odd": "\ufffd"}
     assert every[0]["hubbub"]["ledger"]["accepted"] == 10
 
-    some = await (await client.get("/api/queues/%2F", auth=_login())).json()
+    some = await (await client.get("/api/queues/%2F", headers=_login())).json()
     assert [each["name"] for each in some] == ["orders"]
-    one = await (await client.get("/api/queues/other/a%2Fb", auth=_login())).json()
+    one = await (await client.get("/api/queues/other/a%2Fb", headers=_login())).json()
     assert one["name"] == "a/b"
     for path in ("/api/queues/none", "/api/queues/%2F/none", "/api/queues/none/none"):
-        answer = await client.get(path, auth=_login())
+        answer = await client.get(path, headers=_login())
         assert answer.status == 404
         assert (await answer.json())["error"] == "not_found"
 
@@ -158,7 +157,7 @@ async def test_queues_by_vhost_and_name(client: Client) -> None:
 )
 async def test_who_may_do_what(client: Client, login: tuple[str, str] | None, method: str, status: int) -> None:
     path = "/api/overview" if method == "GET" else "/api/hubbub/backup"
-    answer = await client.request(method, path, auth=_login(*login) if login else None, data=b"")
+    answer = await client.request(method, path, headers=_login(*login) if login else None, data=b"")
 
     assert answer.status == status
     if status == 401:
@@ -166,13 +165,13 @@ async def test_who_may_do_what(client: Client, login: tuple[str, str] | None, me
 
 
 async def test_a_backup_is_asked_of_the_store(client: Client, server: FakeServer, tmp_path: Path) -> None:
-    answer = await client.post("/api/hubbub/backup", json={"directory": str(tmp_path / "copy")}, auth=_login())
+    answer = await client.post("/api/hubbub/backup", json={"directory": str(tmp_path / "copy")}, headers=_login())
     assert answer.status == 201
     assert server.store.backups == [str(tmp_path / "copy")]
 
-    relative = await client.post("/api/hubbub/backup", json={"directory": "copy"}, auth=_login())
+    relative = await client.post("/api/hubbub/backup", json={"directory": "copy"}, headers=_login())
     assert relative.status == 400
-    failed = await client.post("/api/hubbub/backup", json={"directory": str(tmp_path / "refused")}, auth=_login())
+    failed = await client.post("/api/hubbub/backup", json={"directory": str(tmp_path / "refused")}, headers=_login())
     assert failed.status == 500
     assert "no room" in (await failed.json())["reason"]
 
@@ -189,7 +188,7 @@ async def test_health_needs_no_login_and_readiness_sees_alarms(client: Client, s
 
 
 async def test_the_page_is_served(client: Client) -> None:
-    answer = await client.get("/", auth=_login())
+    answer = await client.get("/", headers=_login())
 
     assert answer.content_type == "text/html"
     assert "Durability" in await answer.text()
@@ -245,7 +244,7 @@ async def test_a_long_listing_lets_others_run_in_between(client: Client, server:
             await asyncio.sleep(0)
 
     ticking = asyncio.create_task(tick())
-    answer = await client.get("/api/queues", auth=_login())
+    answer = await client.get("/api/queues", headers=_login())
     ticking.cancel()
 
     assert len(await answer.json()) == 2002

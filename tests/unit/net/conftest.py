@@ -8,7 +8,9 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import pytest
 import pytest_asyncio
+import uvloop
 
 from broker.net.listener import listen
 from broker.net.poller import Poller
@@ -16,6 +18,13 @@ from broker.net.stream import StreamEdge
 from broker.net.turn import Turn
 from broker.wire.buffers import BufferPool
 from broker.wire.connection import PythonConnection
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Every test here runs on both loops."""
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
 class Recorder(PythonConnection):

@@ -48,3 +48,18 @@ async def test_the_time_is_the_wall_clock() -> None:
     assert abs(loop_clock.time_ms() - time.time() * 1000) < 1000
     readings = [loop_clock.time_ms() for _ in range(1000)]
     assert readings == sorted(readings)
+
+
+async def test_waiting_costs_nothing() -> None:
+    clock, woken = Clock(), [0]
+
+    def wake() -> None:
+        woken[0] += 1
+
+    loop_clock = LoopClock(asyncio.get_running_loop(), clock.advance, wake)
+    clock.earlier = loop_clock.earlier
+    clock.call_at(loop_clock.time_ms() + 150, lambda: None)
+    await asyncio.sleep(0.1)
+
+    assert woken[0] == 0
+    loop_clock.stop()

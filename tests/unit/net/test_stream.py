@@ -10,17 +10,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-import uvloop
 
 from broker.net.tls import TlsError, server_context
 from tests.unit.net.conftest import Echo, Recorder, StreamsEdge, until
 
 MakeStreams = Callable[..., Awaitable[StreamsEdge]]
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoopPolicy:
-    return uvloop.EventLoopPolicy() if request.param == "uvloop" else asyncio.DefaultEventLoopPolicy()
 
 
 @pytest.fixture(scope="module")

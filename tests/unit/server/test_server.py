@@ -17,6 +17,7 @@ from broker.config import Settings, load
 from broker.net.listener import ListenError
 from broker.server import Server
 from storage.errors import StoreLockedError
+from storage.layout import Database
 
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 LOOPBACK = [
@@ -69,14 +70,15 @@ async def test_it_listens_where_it_was_told_and_says_so(start: StartServer, capl
     server = await start()
 
     assert [each.name for each in server.listeners] == ["amqp", "management", "metrics"]
-    await _greeted(_port(server, "amqp"))
-    async with aiohttp.ClientSession(auth=aiohttp.BasicAuth("guest", "guest")) as session:
+    client = await _greeted(_port(server, "amqp"))
+    async with aiohttp.ClientSession(headers={"Authorization": "Basic Z3Vlc3Q6Z3Vlc3Q="}) as session:
         answer = await session.get(f"http://127.0.0.1:{_port(server, 'management')}/api/overview")
         overview = await answer.json()
         metrics = await (await session.get(f"http://127.0.0.1:{_port(server, 'metrics')}/metrics")).text()
     assert overview["hubbub"]["durability"] == "fsync"
     assert overview["hubbub"]["store"]["status"] == "ok"
     assert overview["object_totals"]["connections"] == 1
+    client[1].close()
     assert "hubbub_connections_accepted_total 1.0" in metrics
     assert "hubbub_store_commit_seconds_count" in metrics
     summary = next(record for record in caplog.records if "is ready" in record.getMessage())
@@ -134,9 +136,10 @@ async def test_a_taken_port_ends_the_start_and_frees_the_store(start: StartServe
 
 async def test_a_full_store_blocks_publishers_until_there_is_room(start: StartServer) -> None:
     server = await start()
-    server.store.on_status("full", "the disk is full")
+    tell: Callable[[str, str], None] = server.store.on_status
+    tell("full", "the disk is full")
     assert server.broker.alarms == {"disk": "the disk is full"}
-    server.store.on_status("ok", "")
+    tell("ok", "")
     assert server.broker.alarms == {}
 
 
@@ -148,3 +151,27 @@ async def test_the_durability_mode_is_named_everywhere(start: StartServer) -> No
     assert server.durability == "interval (20 ms)"
     assert 'hubbub_durability{mode="interval"} 1.0' in metrics
     assert server.store.durability == "interval"
+
+
+@pytest.mark.parametrize("mode", ["fsync", "interval"])
+async def test_what_is_put_is_committed_without_further_traffic(start: StartServer, mode: str) -> None:
+    server = await start(f"durability.mode={mode}", "durability.interval_ms=20")
+    server.store.put(Database.META, b"test", b"value")
+    batch = server.store.open_batch
+    server.turn.enter()
+    deadline = asyncio.get_running_loop().time() + 5
+    while server.store.committed_batch < batch:
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.005)
+
+    assert server.store.get(Database.META, b"test") == b"value"
+
+
+async def test_an_idle_broker_rests(start: StartServer) -> None:
+    server = await start()
+    await _greeted(_port(server, "amqp"))
+    await asyncio.sleep(0.2)
+    before = server.turn.count
+    await asyncio.sleep(1.0)
+
+    assert server.turn.count - before < 20

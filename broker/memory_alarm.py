@@ -1,0 +1,45 @@
+"""The budget for messages in memory (law 3): over it, publishers wait.
+
+Owns looking, and the alarm `memory`. Counts what queues hold ready in memory and what is delivered and not yet
+settled; a message in several queues counts in each. What waits on disk does not count: a long queue pages out long before.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+INTERVAL_MS = 500
+CLEARED_AT = 0.9
+"""The share of the budget at which publishing resumes: right below it, it would flicker."""
+MACHINE_SHARE = 0.4
+
+
+class MemoryAlarm:
+    """Looks every half second. `bytes_max` None: 40 % of the machine's memory."""
+
+    def __init__(self, broker: Any, clock: Any, bytes_max: int | None) -> None:
+        self.broker = broker
+        self.clock = clock
+        self.bytes_max = bytes_max if bytes_max is not None else int(machine_bytes() * MACHINE_SHARE)
+        self.bytes = 0
+        self.look()
+
+    def look(self) -> None:
+        """Compare, raise or clear, and come again."""
+        self.bytes = sum(
+            queue.memory_bytes + queue.unacked_bytes
+            for vhost in self.broker.vhosts.values()
+            for queue in vhost.queues.values()
+        )
+        if self.bytes > self.bytes_max:
+            if "memory" not in self.broker.alarms:
+                self.broker.raise_alarm("memory", f"messages take more than {self.bytes_max} bytes of memory")
+        elif self.bytes <= self.bytes_max * CLEARED_AT:
+            self.broker.clear_alarm("memory")
+        self.clock.call_at(self.clock.now_ms + INTERVAL_MS, self.look)
+
+
+def machine_bytes() -> int:
+    """The machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
