@@ -40,6 +40,7 @@ cdef class Channel(Publisher):
     cdef char* routing_key                  # of the publish whose content is awaited; 255 bytes, NULL until the first
     cdef int routing_key_size
     cdef bint mandatory
+    cdef bint publishes                     # it has published before
     cdef message_t* message                 # being assembled
     cdef uint64_t body_received
     cdef readonly bint confirms
@@ -63,9 +64,13 @@ cdef class Channel(Publisher):
     cdef int on_body(self, const char* payload, size_t size) except -1
     cdef int finish_message(self) except -1
     cdef int send(self, bytes frames) except -1
+    cdef void send_return(self, message_t* message) noexcept
     cdef int hold(self, entry_t* entry, Queue queue, Consumer consumer, uint64_t tag) except -1
 
 
 # Where the rest of a body goes that the edge reads straight into its message; then how much came.
 cdef char* body_place(Channel channel) noexcept
 cdef int body_written(Channel channel, size_t size) except -1
+
+# A basic.publish at data[0], if its content is there, too: how many bytes it all takes, or 0. See channel.pyx.
+cdef Py_ssize_t publish_whole(Channel channel, const char* data, size_t size, size_t method_size) except -1

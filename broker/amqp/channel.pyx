@@ -1,16 +1,16 @@
 """The hot half of a channel: see channel.pxd."""
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.ref cimport Py_XDECREF, PyObject
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy
 
 from broker.amqp.codec cimport (
-    BASIC_ACK, BASIC_GET_OK, BASIC_NACK, BASIC_PUBLISH, BASIC_REJECT, BASIC_RETURN, FRAME_END, FRAME_METHOD,
-    FRAME_OVERHEAD, HEADER_FIXED, load16, load32, load64, put_bytes, put_frame_start, put_shortstr, store16, store32,
-    store64,
+    BASIC_ACK, BASIC_NACK, BASIC_PUBLISH, BASIC_REJECT, FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_OVERHEAD,
+    HEADER_FIXED, load16, load32, load64,
 )
-from broker.amqp.content cimport content_size, put_content
+from broker.amqp.content cimport write_get_ok, write_return, write_tag
 from broker.amqp.unacked cimport (
     unacked_at, unacked_find, unacked_free, unacked_push, unacked_remove, unacked_t,
 )
@@ -24,14 +24,12 @@ from broker.core.properties cimport PROPERTY_REPLY_TO, PROPERTY_USER_ID, propert
 from broker.core.publisher cimport Publisher
 from broker.core.queue cimport COMPLETE, DISCARD, REQUEUE, Queue
 from broker.core.target cimport Consumer
+from broker.wire.octets cimport same_bytes
 from broker.wire.output cimport Output
 
 from broker.amqp import topology
 from broker.amqp.translate import AmqpError
 from broker.core.errors import AccessRefused, NotFound
-
-cdef enum:
-    REPLY_NO_ROUTE = 312
 
 cdef bytes DIRECT_REPLY_TO = b"amq.rabbitmq.reply-to"
 
@@ -141,26 +139,31 @@ cdef class Channel(Publisher):
                 return 0
             outcome = self.exchange.publish(message)
             if outcome == 0 and self.mandatory:
-                send_return(self, message)
+                self.send_return(message)
             if self.confirms and self.count_published(outcome):
                 self.connection.tell_later(self)
         finally:
             message_unref(message)
         return 0
 
+    cdef void send_return(self, message_t* message) noexcept:
+        """basic.return with 312 NO_ROUTE: mandatory, and nobody took it (§1.8.3.8)."""
+        self.returned += 1
+        write_return(self.output, self.number, self.payload_max, message)
+
     def publish_now(self, Exchange exchange, Message message, bint mandatory):
         """Publishes a message that a transaction kept."""
         if exchange.publish(message.message) == 0 and mandatory:
-            send_return(self, message.message)
+            self.send_return(message.message)
 
     # ── out: confirms ─────────────────────────────────────────────────────────────────────────────────────────────
 
     cdef int accepted(self, uint64_t number) except -1:
-        send_tag(self, BASIC_ACK, number, number > self.accepted_up_to + 1, 0)
+        write_tag(self.output, self.number, BASIC_ACK, number, number > self.accepted_up_to + 1)
         return 0
 
     cdef int refused(self, uint64_t first, uint64_t last) except -1:
-        send_tag(self, BASIC_NACK, last, last > first, 0)
+        write_tag(self.output, self.number, BASIC_NACK, last, last > first)
         return 0
 
     def tell(self):
@@ -217,10 +220,14 @@ cdef class Channel(Publisher):
     def get(self, Queue queue, bint no_ack) -> bool:
         """basic.get: sends get-ok with content; False where the queue is empty."""
         cdef entry_t entry
+        cdef bytes properties = None
         if not queue.get(&entry, no_ack):
             return False
         self.delivery_tag += 1
-        send_get_ok(self, &entry, queue.ready_count)
+        if entry.delivery_count and queue.counts_deliveries:
+            properties = topology.with_delivery_count(message_view(entry.message).raw_properties, entry.delivery_count)
+        write_get_ok(self.output, self.number, self.payload_max, self.delivery_tag, entry.flags & ENTRY_REDELIVERED,
+                     queue.ready_count, entry.message, properties)
         if no_ack:
             message_unref(entry.message)
         else:
@@ -296,38 +303,104 @@ cdef class Channel(Publisher):
 
 # ── publish ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-cdef int on_publish(Channel channel, const char* arguments, size_t size) except -1:
-    cdef const char* exchange
-    cdef const char* routing_key
-    cdef size_t exchange_size, routing_key_size
+ctypedef struct publish_t:
+    const char* exchange
+    const char* routing_key
+    size_t exchange_size
+    size_t routing_key_size
+    bint mandatory
+
+
+cdef int read_publish(const char* arguments, size_t size, publish_t* publish) except -1:
+    """The arguments of basic.publish: reserved-1:short exchange:shortstr routing-key:shortstr mandatory, immediate."""
     cdef uint8_t bits
-    if size < 5:
+    if size < 5 or size < <size_t>5 + <uint8_t>arguments[2]:
         raise AmqpError(501, "basic.publish ends early")
-    exchange_size = <uint8_t>arguments[2]
-    if size < 5 + exchange_size:
-        raise AmqpError(501, "basic.publish ends early")
-    exchange = arguments + 3
-    routing_key_size = <uint8_t>exchange[exchange_size]
-    if size < 5 + exchange_size + routing_key_size:
-        raise AmqpError(501, "basic.publish ends early")
-    routing_key = exchange + exchange_size + 1
-    bits = <uint8_t>routing_key[routing_key_size]
+    publish.exchange_size = <uint8_t>arguments[2]
+    publish.exchange = arguments + 3
+    publish.routing_key_size = <uint8_t>publish.exchange[publish.exchange_size]
+    publish.routing_key = publish.exchange + publish.exchange_size + 1
+    if size != 5 + publish.exchange_size + publish.routing_key_size:
+        raise AmqpError(501, "basic.publish does not end where its arguments do")
+    bits = <uint8_t>publish.routing_key[publish.routing_key_size]
     if bits & 2:
         raise AmqpError(540, "immediate=true")
+    publish.mandatory = bits & 1
+    return 0
+
+
+cdef inline int choose_exchange(Channel channel, publish_t* publish) except -1:
+    """Mostly it is the exchange of the last publish."""
     if channel.exchange is None or channel.exchange.deleted \
-            or <size_t>len(channel.exchange.name_bytes) != exchange_size \
-            or memcmp(<const char*>channel.exchange.name_bytes, exchange, exchange_size) != 0:
-        channel.exchange = find_exchange(channel, exchange[:exchange_size])
+            or <size_t>PyBytes_GET_SIZE(channel.exchange.name_bytes) != publish.exchange_size \
+            or not same_bytes(PyBytes_AS_STRING(channel.exchange.name_bytes), publish.exchange, publish.exchange_size):
+        channel.exchange = find_exchange(channel, publish.exchange[:publish.exchange_size])
+    if not channel.publishes:
+        channel.publishes = True
+        channel.connection.on_first_publish()
+    return 0
+
+
+cdef int on_publish(Channel channel, const char* arguments, size_t size) except -1:
+    """basic.publish whose content has not come yet."""
+    cdef publish_t publish
+    read_publish(arguments, size, &publish)
+    choose_exchange(channel, &publish)
     if channel.routing_key == NULL:
         channel.routing_key = <char*>malloc(256)
         if channel.routing_key == NULL:
             raise MemoryError
-        channel.connection.on_first_publish()
-    memcpy(channel.routing_key, routing_key, routing_key_size)
-    channel.routing_key_size = <int>routing_key_size
-    channel.mandatory = bits & 1
+    memcpy(channel.routing_key, publish.routing_key, publish.routing_key_size)
+    channel.routing_key_size = <int>publish.routing_key_size
+    channel.mandatory = publish.mandatory
     channel.expects = EXPECT_HEADER
     return 0
+
+
+cdef Py_ssize_t publish_whole(Channel channel, const char* data, size_t size, size_t method_size) except -1:
+    """A publish whose content is there as well: header and one body frame (or none), on this channel, behind the method.
+
+    `data` is at the method's frame, whose payload of `method_size` bytes is complete. Returns how many bytes all frames
+    take, or 0 where it is not so simple: then they are taken one by one, and what is wrong is found there.
+    """
+    cdef publish_t publish
+    cdef message_t* message
+    cdef const char* header = data + FRAME_OVERHEAD + method_size
+    cdef const char* body
+    cdef const char* end = data + size
+    cdef size_t header_size, body_size
+    if end - header < FRAME_OVERHEAD + HEADER_FIXED + 2 or header[0] != FRAME_HEADER \
+            or load16(header + 1) != <uint16_t>channel.number:
+        return 0
+    header_size = load32(header + 3)
+    if <size_t>(end - header) < FRAME_OVERHEAD + header_size or header_size < HEADER_FIXED + 2 \
+            or header_size > channel.payload_max or load32(header + 7) >> 16 != 60 \
+            or <uint8_t>header[7 + header_size] != FRAME_END:
+        return 0
+    body_size = load64(header + 11)
+    body = header + FRAME_OVERHEAD + header_size
+    if body_size:
+        if body_size > channel.payload_max or <size_t>(end - body) < FRAME_OVERHEAD + body_size \
+                or body[0] != FRAME_BODY or load16(body + 1) != <uint16_t>channel.number \
+                or load32(body + 3) != body_size or <uint8_t>body[7 + body_size] != FRAME_END:
+            return 0
+    read_publish(data + 11, method_size - 4, &publish)
+    choose_exchange(channel, &publish)
+    message = message_new(PyBytes_AS_STRING(channel.exchange.name_bytes), publish.exchange_size, publish.routing_key,
+                          publish.routing_key_size, header + 7 + HEADER_FIXED, header_size - HEADER_FIXED, body_size)
+    if message == NULL:
+        raise AmqpError(506, f"no memory for a message of {body_size} bytes")
+    message.publisher = channel.connection_number
+    channel.mandatory = publish.mandatory
+    channel.message = message
+    channel.expects = EXPECT_BODY
+    check_properties(channel, message)
+    message = channel.message                       # a reply address makes it another one
+    if body_size:
+        memcpy(message_body(message), body + 7, body_size)
+        body += FRAME_OVERHEAD + body_size
+    channel.finish_message()
+    return body - data
 
 
 cdef Exchange find_exchange(Channel channel, bytes name):
@@ -381,71 +454,6 @@ cdef int name_reply_target(Channel channel) except -1:
     new.expiration_ms = old.expiration_ms
     channel.message = new
     message_unref(old)
-    return 0
-
-
-cdef int send_return(Channel channel, message_t* message) except -1:
-    """basic.return with 312 NO_ROUTE: mandatory, and nobody took it (§1.8.3.8)."""
-    cdef size_t method = 4 + 2 + 1 + 8 + 1 + message.exchange_size + 1 + message.routing_key_size
-    cdef size_t total = FRAME_OVERHEAD + method + content_size(message, message.properties_size, channel.payload_max)
-    cdef char* start = channel.output.reserve(total)
-    cdef char* at = start
-    channel.returned += 1
-    if start == NULL:
-        return 0
-    at = put_frame_start(at, FRAME_METHOD, channel.number, method)
-    store32(at, BASIC_RETURN)
-    store16(at + 4, REPLY_NO_ROUTE)
-    at = put_shortstr(at + 6, b"NO_ROUTE", 8)
-    at = put_shortstr(at, message_exchange(message), message.exchange_size)
-    at = put_shortstr(at, message_routing_key(message), message.routing_key_size)
-    at[0] = <char>FRAME_END
-    at = put_content(at + 1, channel.number, message, message_properties(message), message.properties_size,
-                     channel.payload_max)
-    channel.output.written(total)
-    return 0
-
-
-cdef int send_get_ok(Channel channel, entry_t* entry, uint64_t message_count) except -1:
-    cdef message_t* message = entry.message
-    cdef bytes properties = None
-    cdef const char* raw = message_properties(message)
-    cdef size_t raw_size = message.properties_size
-    cdef size_t method = 4 + 8 + 1 + 1 + message.exchange_size + 1 + message.routing_key_size + 4
-    cdef size_t total
-    cdef char* at
-    if entry.delivery_count:
-        properties = topology.with_delivery_count(message_view(message).raw_properties, entry.delivery_count)
-        raw = properties
-        raw_size = len(properties)
-    total = FRAME_OVERHEAD + method + content_size(message, raw_size, channel.payload_max)
-    at = channel.output.reserve(total)
-    if at == NULL:
-        return 0
-    at = put_frame_start(at, FRAME_METHOD, channel.number, method)
-    store32(at, BASIC_GET_OK)
-    store64(at + 4, channel.delivery_tag)
-    at[12] = 1 if entry.flags & ENTRY_REDELIVERED else 0
-    at = put_shortstr(at + 13, message_exchange(message), message.exchange_size)
-    at = put_shortstr(at, message_routing_key(message), message.routing_key_size)
-    store32(at, <uint32_t>message_count)
-    at[4] = <char>FRAME_END
-    put_content(at + 5, channel.number, message, raw, raw_size, channel.payload_max)
-    channel.output.written(total)
-    return 0
-
-
-cdef int send_tag(Channel channel, uint32_t number, uint64_t tag, bint multiple, int bits) except -1:
-    """basic.ack or basic.nack to a publisher."""
-    cdef char* at = channel.output.reserve(FRAME_OVERHEAD + 13)
-    if at == NULL:
-        return 0
-    at = put_frame_start(at, FRAME_METHOD, channel.number, 13)
-    store32(at, number)
-    store64(at + 4, tag)
-    at[12] = <char>((1 if multiple else 0) | bits)
-    at[13] = <char>FRAME_END
-    channel.output.written(FRAME_OVERHEAD + 13)
     return 0
 
 

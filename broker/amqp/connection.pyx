@@ -2,12 +2,13 @@
 
 from functools import partial
 
+from cpython.ref cimport PyObject
 from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memcmp
 
-from broker.amqp.channel cimport EXPECT_BODY, Channel, body_place, body_written
+from broker.amqp.channel cimport EXPECT_BODY, EXPECT_METHOD, Channel, body_place, body_written, publish_whole
 from broker.amqp.codec cimport (
-    FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD, FRAME_MIN_SIZE, FRAME_OVERHEAD, load16,
+    BASIC_PUBLISH, FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD, FRAME_MIN_SIZE, FRAME_OVERHEAD, load16,
     load32,
 )
 from broker.core.clock cimport Clock
@@ -72,6 +73,8 @@ cdef class AmqpConnection(Connection):
         `taken` is where to go on after an error.
         """
         cdef size_t length, taken
+        cdef Py_ssize_t whole
+        cdef PyObject* channel
         cdef int type
         if self.state == CLOSED:
             return size
@@ -118,6 +121,19 @@ cdef class AmqpConnection(Connection):
                 self.taken = size
                 raise AmqpError(501, "Invalid frame end marker")
             self.taken = at + length + FRAME_OVERHEAD
+            channel = <PyObject*>self.channel
+            if type == FRAME_METHOD and length >= 4 and load32(data + at + 7) == BASIC_PUBLISH \
+                    and channel != <PyObject*>None and (<Channel>channel).number == load16(data + at + 1) \
+                    and (<Channel>channel).expects == EXPECT_METHOD and not (<Channel>channel).is_closing \
+                    and self.state == RUNNING:
+                if <PyObject*>self.in_channel != channel:
+                    self.in_channel = <Channel>channel
+                self.method = BASIC_PUBLISH
+                whole = publish_whole(<Channel>channel, data + at, size - at, length)
+                if whole:
+                    self.frames_received += 3
+                    at += whole
+                    continue
             self.on_frame(type, load16(data + at + 1), data + at + 7, length)
             at = self.taken
             if self.state == CLOSED:
@@ -128,8 +144,9 @@ cdef class AmqpConnection(Connection):
         """One whole frame. A soft error closes its channel only; what is harder goes up."""
         cdef Channel channel = self.channel
         self.frames_received += 1
-        self.in_channel = None
         self.method = 0
+        if number == 0 or self.state != RUNNING or type == FRAME_HEARTBEAT:
+            self.in_channel = None
         if type == FRAME_HEARTBEAT:
             if number:
                 raise AmqpError(505, "a heartbeat frame on a channel other than 0")
@@ -148,11 +165,13 @@ cdef class AmqpConnection(Connection):
         if channel is None or channel.number != number:
             channel = self.channels.get(number)
             if channel is None:
+                self.in_channel = None
                 self.method = load32(payload) if type == FRAME_METHOD and size >= 4 else 0
                 self.negotiation.on_unopened_channel(type, number, payload[:size])
                 return 0
             self.channel = channel
-        self.in_channel = channel
+        if self.in_channel is not channel:
+            self.in_channel = channel
         if type == FRAME_METHOD:
             self.method = load32(payload) if size >= 4 else 0
             channel.on_method(payload, size)

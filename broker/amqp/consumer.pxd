@@ -15,7 +15,6 @@ cdef class AmqpConsumer(Consumer):
     cdef readonly uint32_t prefetch_count   # 0: no limit
     cdef bytes tag_bytes
     cdef bint stopped
-    cdef bint counts_deliveries             # x-delivery-count goes with what comes again
 
 cdef class ReplyTarget(Target):
     cdef readonly str name

@@ -20,6 +20,7 @@ cdef class Clock:
     cdef int64_t count                            # numbers timers, so that equal times fire in the order they were set
     cdef Py_ssize_t cancelled_count               # cancelled timers that are still in the heap
     cpdef Timer call_at(self, int64_t due_ms, object callback)
+
     @cython.locals(timer=Timer)
     cpdef int64_t advance(self, int64_t now_ms) except? -1
     cdef forget(self)

@@ -39,9 +39,11 @@ cdef class Exchange:
         if message.flags & MESSAGE_HAS_HEADERS and (self.delays or has_carbon_copies(message)):
             return self.publish_special(message_view(message))
         route = self.route(message)
+        self.published_out += route.count
+        if route.count == 1:
+            return (<Target>PyList_GET_ITEM(route.targets, 0)).accept(message)
         for index in range(route.count):
             outcome |= (<Target>PyList_GET_ITEM(route.targets, index)).accept(message)
-        self.published_out += route.count
         if route.count == 0:
             self.unroutable += 1
         return outcome

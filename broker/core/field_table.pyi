@@ -1,6 +1,7 @@
 """Typed signatures of the Python half of `field_table.pyx`."""
 
 from collections.abc import Mapping
+from typing import Any
 
 class Timestamp(int):
     """Seconds since 1970, carried by field type 'T'."""
@@ -8,5 +9,5 @@ class Timestamp(int):
 class Long(int):
     """An integer that is carried by field type 'l' however small it is."""
 
-def decode_table(raw: bytes | bytearray | memoryview) -> dict[str, object]: ...
+def decode_table(raw: bytes | bytearray | memoryview) -> dict[str, Any]: ...
 def encode_table(table: Mapping[str, object]) -> bytes: ...

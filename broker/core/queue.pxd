@@ -63,6 +63,7 @@ cdef class Queue(Target):
     cdef int overflow                           # OVERFLOW_*
     cdef uint32_t delivery_limit                # 2**32 - 1: none
     cdef bint is_limited
+    cdef readonly bint counts_deliveries        # x-delivery-count goes with what comes again
     cdef bint may_expire                        # a message with a deadline has been here
     cdef Timer expiry_timer
     cdef Timer unused_timer

@@ -58,6 +58,7 @@ cdef class Queue(Target):
         self.length_bytes_max = <uint64_t>-1 if settings.max_length_bytes is None else settings.max_length_bytes
         self.overflow = OVERFLOWS[settings.overflow or "drop-head"]
         self.delivery_limit = <uint32_t>-1 if settings.delivery_limit is None else settings.delivery_limit
+        self.counts_deliveries = settings.queue_type == "quorum" or settings.delivery_limit is not None
         self.is_limited = settings.max_length is not None or settings.max_length_bytes is not None
         if settings.expires_ms is not None:
             self.watch_use()

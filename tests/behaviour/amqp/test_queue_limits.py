@@ -15,6 +15,7 @@ from tests.support.pika_client import (
     bodies,
     closes_channel,
     depth,
+    get,
     get_soon,
     settle_down,
     wait_depth,
@@ -333,8 +334,29 @@ def test_a_quorum_queue_has_a_delivery_limit_of_20_by_default(channel: BlockingC
     assert deliveries == 21
 
 
-@pytest.mark.parametrize("argument", [{"x-delivery-limit": 3}, {"x-dead-letter-strategy": "at-least-once"}], ids=str)
-def test_arguments_of_quorum_queues_are_refused_on_classic_queues(
+@pytest.mark.hubbub_only
+def test_x_delivery_limit_works_on_classic_queues(channel: BlockingChannel, scratch: Scratch) -> None:
+    """Deviation: RabbitMQ refuses the argument there; one queue class serves both types."""
+    queue = scratch.queue(channel, {"x-delivery-limit": 1})
+    channel.basic_publish("", queue, b"poison")
+    for _ in range(2):
+        delivery = get_soon(channel, queue, auto_ack=False)
+        channel.basic_nack(delivery.method.delivery_tag, requeue=True)
+    wait_depth(channel, queue, 0)
+    assert get(channel, queue) is None
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        pytest.param({"x-delivery-limit": 3}, marks=pytest.mark.peer_only),
+        {"x-dead-letter-strategy": "at-least-once"},
+        {"x-quorum-initial-group-size": 1},
+        {"x-max-age": "1D"},
+    ],
+    ids=str,
+)
+def test_arguments_of_other_queue_types_are_refused_on_classic_queues(
     channel: BlockingChannel, scratch: Scratch, argument: dict[str, Any]
 ) -> None:
     """RabbitMQ: 406; the text names the type by its Erlang module."""

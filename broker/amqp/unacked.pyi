@@ -1,0 +1,1 @@
+"""`unacked.pyx` has no Python half."""

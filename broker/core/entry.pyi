@@ -1,0 +1,1 @@
+"""`entry.pyx` has no Python half."""

@@ -1,0 +1,13 @@
+"""Typed signatures of the Python half of `publisher.pyx`."""
+
+from storage.interface import Waiter
+
+class Publisher(Waiter):
+    """Numbers publications and tells its peer when the store has them."""
+
+    @property
+    def published(self) -> int: ...
+    @property
+    def accepted_up_to(self) -> int: ...
+    def tell_committed(self, number: int) -> None: ...
+    def tell_refused(self, number: int) -> None: ...
