@@ -44,21 +44,20 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     # ── a connection and its channels ─────────────────────────────────────────────────────────────────────────────
     message_bytes_max: int = 128 * MIB
     """One message's body."""
-    table_depth_max: int = 128
-    """Tables and arrays in tables and arrays."""
     consumers_per_channel_max: int = 65_535
+    """Consumers of one channel."""
     unacked_per_channel_max: int = 4_194_304
     """Deliveries that one channel has not yet settled; above it the channel gets no more."""
     transaction_operations_max: int = 1_048_576
     """Publishes and acknowledgements that one open transaction holds back."""
     transaction_bytes_max: int = 128 * MIB
+    """Bodies that one open transaction holds back."""
 
     # ── vhosts, exchanges, queues ─────────────────────────────────────────────────────────────────────────────────
     queues_max: int = 1_048_576
+    """Queues of one vhost."""
     exchanges_max: int = 1_048_576
-    bindings_max: int = 16_777_216
-    exchange_hops_max: int = 1_024
-    """Exchanges that one publish may pass through exchange-to-exchange bindings."""
+    """Exchanges of one vhost."""
     routes_cached_max: int = 4_096
     """Routing keys whose targets one exchange remembers."""
     queue_memory_bytes_max: int = 16 * MIB

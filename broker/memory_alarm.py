@@ -1,7 +1,8 @@
 """The budget for messages in memory (law 3): over it, publishers wait.
 
 Owns looking, and the alarm `memory`. Counts what queues hold ready in memory and what is delivered and not yet
-settled; a message in several queues counts in each. What waits on disk does not count: a long queue pages out long before.
+settled; a message in several queues counts in each. What waits on disk does not count: a long queue
+pages out long before.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The hot half of a channel: content in, deliveries out, settling. `topology` and `transaction` are the cold half.
+"""The hot half of a channel: content in, deliveries out, settling. `dispatch` knows the cold half.
 
     basic.publish ─▶ content header ─▶ body … ─▶ Exchange.publish ─▶ confirm
     AmqpConsumer.deliver ─▶ unacked ─▶ ack, nack, reject ─▶ Queue.settle
@@ -9,12 +9,9 @@ Knows frames and the core; knows nothing of sockets or the handshake.
 from libc.stddef cimport size_t
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
-from broker.amqp.unacked cimport unacked_ring_t, unacked_t
-from broker.core.entry cimport entry_t
+from broker.amqp.unacked cimport Unacked
 from broker.core.exchange cimport Exchange
 from broker.core.publisher cimport Publisher
-from broker.core.queue cimport Queue
-from broker.core.target cimport Consumer
 from broker.wire.output cimport Output
 from broker.core.message cimport message_t
 
@@ -50,8 +47,7 @@ cdef class Channel(Publisher):
 
     cdef readonly dict consumers            # AmqpConsumer by consumer tag
     cdef uint64_t delivery_tag              # the one given last
-    cdef unacked_ring_t unacked
-    cdef uint32_t delivered_unacked         # of unacked: to consumers (what the channel's prefetch_count limits)
+    cdef Unacked unacked
     cdef readonly uint32_t prefetch_count   # of the channel (basic.qos global); 0: no limit
     cdef readonly uint32_t consumer_prefetch_count  # for consumers that come
     cdef uint32_t unacked_max
@@ -65,7 +61,6 @@ cdef class Channel(Publisher):
     cdef int finish_message(self) except -1
     cdef int send(self, bytes frames) except -1
     cdef void send_return(self, message_t* message) noexcept
-    cdef int hold(self, entry_t* entry, Queue queue, Consumer consumer, uint64_t tag) except -1
 
 
 # Where the rest of a body goes that the edge reads straight into its message; then how much came.

@@ -11,9 +11,7 @@ from broker.amqp.codec cimport (
     HEADER_FIXED, load16, load32, load64,
 )
 from broker.amqp.content cimport write_get_ok, write_return, write_tag
-from broker.amqp.unacked cimport (
-    unacked_at, unacked_find, unacked_free, unacked_push, unacked_remove, unacked_t,
-)
+from broker.amqp.unacked cimport Unacked
 from broker.core.entry cimport ENTRY_REDELIVERED, entry_t
 from broker.core.exchange cimport Exchange
 from broker.core.message cimport (
@@ -27,7 +25,7 @@ from broker.core.target cimport Consumer
 from broker.wire.octets cimport same_bytes
 from broker.wire.output cimport Output
 
-from broker.amqp import topology
+from broker.amqp import consuming, dispatch
 from broker.amqp.translate import AmqpError
 from broker.core.errors import AccessRefused, NotFound
 
@@ -50,12 +48,12 @@ cdef class Channel(Publisher):
         self.payload_max = payload_max
         self.unacked_max = unacked_max
         self.consumers = {}
+        self.unacked = Unacked()
 
     def __dealloc__(self):
         free(self.routing_key)
         if self.message != NULL:
             message_unref(self.message)
-        unacked_free(&self.unacked)
 
     # ── in: methods and content ───────────────────────────────────────────────────────────────────────────────────
 
@@ -69,7 +67,7 @@ cdef class Channel(Publisher):
                             if self.expects == EXPECT_HEADER else
                             "expected content body, got non content body frame instead")
         if self.is_closing:
-            topology.on_method_while_closing(self, number)
+            dispatch.on_method_while_closing(self, number)
         elif number == BASIC_PUBLISH:
             on_publish(self, payload + 4, size - 4)
         elif number == BASIC_ACK and size == 13:
@@ -79,7 +77,7 @@ cdef class Channel(Publisher):
         elif number == BASIC_REJECT and size == 13:
             on_settle(self, load64(payload + 4), False, REQUEUE if payload[12] & 1 else DISCARD)
         else:
-            topology.on_method(self, number, payload[:size])
+            dispatch.on_method(self, number, payload[:size])
         return 0
 
     cdef int on_header(self, const char* payload, size_t size) except -1:
@@ -172,15 +170,6 @@ cdef class Channel(Publisher):
 
     # ── out: deliveries, and their end ────────────────────────────────────────────────────────────────────────────
 
-    cdef int hold(self, entry_t* entry, Queue queue, Consumer consumer, uint64_t tag) except -1:
-        """Keeps a delivery until it is settled."""
-        unacked_push(&self.unacked, entry, tag, <PyObject*>queue,
-                     <PyObject*>consumer if consumer is not None else NULL)
-        if consumer is not None:
-            consumer.unacked += 1
-            self.delivered_unacked += 1
-        return 0
-
     def settle(self, uint64_t tag, bint multiple, int outcome):
         """Settles by delivery tag (also what a transaction kept). Raises AmqpError 406 for an unknown tag."""
         settle(self, tag, multiple, outcome)
@@ -193,24 +182,21 @@ cdef class Channel(Publisher):
     def redeliver_all(self):
         """basic.recover(requeue=false): the same consumers get the same messages again, with new tags (§1.8.3.15)."""
         cdef uint64_t last = self.delivery_tag
-        cdef unacked_t* place
+        cdef PyObject* queue
+        cdef PyObject* consumer
         cdef entry_t entry
-        cdef Queue queue
-        while self.unacked.count:
-            place = unacked_at(&self.unacked, 0)
-            if place.tag > last:
-                break
-            queue = <Queue>place.queue
-            consumer = <object>place.consumer if place.consumer != NULL else None
-            entry = take(self, place)
+        while self.unacked.count and self.unacked.first_tag() <= last:
+            entry = self.unacked.take_first(&queue, &consumer)
             entry.flags |= ENTRY_REDELIVERED
-            if consumer is None or self.consumers.get(consumer.tag) is not consumer:
-                queue.settle(&entry, REQUEUE)
-                queue.wake()
+            if consumer == NULL or self.consumers.get((<Consumer>consumer).tag) is not <object>consumer:
+                (<Queue>queue).settle(&entry, REQUEUE)
+                (<Queue>queue).wake()
             else:
-                queue.ledger.redelivered += 1
-                queue.ledger.delivered += 1
+                (<Queue>queue).ledger.redelivered += 1
+                (<Queue>queue).ledger.delivered += 1
                 (<Consumer>consumer).deliver(&entry)
+            Py_XDECREF(queue)
+            Py_XDECREF(consumer)
 
     @property
     def unacked_count(self) -> int:
@@ -225,13 +211,13 @@ cdef class Channel(Publisher):
             return False
         self.delivery_tag += 1
         if entry.delivery_count and queue.counts_deliveries:
-            properties = topology.with_delivery_count(message_view(entry.message).raw_properties, entry.delivery_count)
+            properties = consuming.with_delivery_count(message_view(entry.message).raw_properties, entry.delivery_count)
         write_get_ok(self.output, self.number, self.payload_max, self.delivery_tag, entry.flags & ENTRY_REDELIVERED,
                      queue.ready_count, entry.message, properties)
         if no_ack:
             message_unref(entry.message)
         else:
-            self.hold(&entry, queue, None, self.delivery_tag)
+            self.unacked.hold(&entry, queue, None, self.delivery_tag)
         return True
 
     # ── what the cold half sets ───────────────────────────────────────────────────────────────────────────────────
@@ -298,7 +284,6 @@ cdef class Channel(Publisher):
             message_unref(self.message)
             self.message = NULL
         self.exchange = None
-        unacked_free(&self.unacked)
 
 
 # ── publish ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -424,7 +409,7 @@ cdef int check_properties(Channel channel, message_t* message) except -1:
     cdef int outcome = message_scan(message, &found)
     cdef const char* raw = message_properties(message)
     if outcome == MESSAGE_BAD_EXPIRATION:
-        topology.refuse_expiration(message_view(message))
+        consuming.refuse_expiration(message_view(message))
     if outcome != MESSAGE_OK:
         raise AmqpError(502, "malformed content properties")
     if properties_has(&found, PROPERTY_USER_ID):
@@ -443,7 +428,7 @@ cdef int name_reply_target(Channel channel) except -1:
     """Direct reply-to: the message goes out with the address of this channel's reply consumer instead of the alias."""
     cdef message_t* old = channel.message
     cdef message_t* new
-    cdef bytes properties = topology.with_reply_address(channel, message_view(old).raw_properties)
+    cdef bytes properties = consuming.with_reply_address(channel, message_view(old).raw_properties)
     new = message_new(message_exchange(old), old.exchange_size, message_routing_key(old), old.routing_key_size,
                       properties, len(properties), old.body_size)
     if new == NULL:
@@ -466,75 +451,19 @@ cdef inline int on_settle(Channel channel, uint64_t tag, bint multiple, int outc
     return settle(channel, tag, multiple, outcome)
 
 
-cdef inline entry_t take(Channel channel, unacked_t* place) except *:
-    """Takes a delivery out of the ring: the entry is the caller's; the queue's reference is dropped later by its user."""
-    cdef entry_t entry = place.entry
-    cdef PyObject* queue = place.queue
-    cdef PyObject* consumer = place.consumer
-    if consumer != NULL:
-        (<Consumer>consumer).unacked -= 1
-        channel.delivered_unacked -= 1
-    unacked_remove(&channel.unacked, place)
-    Py_XDECREF(consumer)
-    Py_XDECREF(queue)
-    return entry
-
-
 cdef int settle(Channel channel, uint64_t tag, bint multiple, int outcome) except -1:
-    cdef unacked_t* place
-    cdef Queue queue, touched = None
-    cdef entry_t entry
+    """One delivery, or all up to `tag` (0: all that there are). 406 for a tag that is not outstanding."""
+    cdef Queue queue
     if not multiple:
-        place = unacked_find(&channel.unacked, tag)
-        if place == NULL:
+        queue = channel.unacked.settle(tag, outcome)
+        if queue is None:
             raise AmqpError(406, f"unknown delivery tag {tag}")
-        queue = <Queue>place.queue
-        entry = take(channel, place)
-        queue.settle(&entry, outcome)
-        wake_after(channel, queue)
-        return 0
+        return wake_after(channel, queue)
     if tag == 0:
         tag = channel.delivery_tag
-    elif tag > channel.delivery_tag or (channel.unacked.used and tag < unacked_at(&channel.unacked, 0).tag) \
-            or channel.unacked.used == 0:
+    elif tag > channel.delivery_tag or channel.unacked.count == 0 or tag < channel.unacked.first_tag():
         raise AmqpError(406, f"unknown delivery tag {tag}")
-    if outcome == REQUEUE:
-        return requeue_up_to(channel, tag)
-    while channel.unacked.count:
-        place = unacked_at(&channel.unacked, 0)
-        if place.tag > tag:
-            break
-        queue = <Queue>place.queue
-        entry = take(channel, place)
-        if queue is not touched:
-            if touched is not None:
-                wake_after(channel, touched)
-            touched = queue
-        queue.settle(&entry, outcome)
-    if touched is not None:
-        wake_after(channel, touched)
-    return 0
-
-
-cdef int requeue_up_to(Channel channel, uint64_t tag) except -1:
-    """Newest first: then each goes back to the very front of its queue."""
-    cdef set touched = set()
-    cdef size_t index = 0
-    cdef unacked_t* place
-    cdef Queue queue
-    cdef entry_t entry
-    while index < channel.unacked.used and unacked_at(&channel.unacked, index).tag <= tag:
-        index += 1
-    while index > 0 and channel.unacked.count:
-        index -= 1
-        place = unacked_at(&channel.unacked, index)
-        if place.queue == NULL:
-            continue
-        queue = <Queue>place.queue
-        touched.add(queue)
-        entry = take(channel, place)
-        queue.settle(&entry, REQUEUE)
-    for queue in touched:
+    for queue in channel.unacked.settle_up_to(tag, outcome):
         wake_after(channel, queue)
     return 0
 

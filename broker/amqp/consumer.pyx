@@ -8,7 +8,7 @@ from broker.core.queue cimport Queue
 from broker.core.target cimport ROUTED, Consumer, Target
 from broker.wire.output cimport output_full
 
-from broker.amqp import topology
+from broker.amqp import consuming
 
 
 cdef class AmqpConsumer(Consumer):
@@ -33,7 +33,7 @@ cdef class AmqpConsumer(Consumer):
         if self.stopped or channel.is_stopped or output_full(channel.output):
             return False
         return self.no_ack or ((self.prefetch_count == 0 or self.unacked < self.prefetch_count)
-                               and (channel.prefetch_count == 0 or channel.delivered_unacked < channel.prefetch_count)
+                               and (channel.prefetch_count == 0 or channel.unacked.delivered < channel.prefetch_count)
                                and channel.unacked.count < channel.unacked_max)
 
     cdef int deliver(self, entry_t* entry) except -1:
@@ -42,11 +42,11 @@ cdef class AmqpConsumer(Consumer):
         cdef bytes properties = None
         channel.delivery_tag += 1
         if entry.delivery_count and self.queue.counts_deliveries:
-            properties = topology.with_delivery_count(message_view(message).raw_properties, entry.delivery_count)
+            properties = consuming.with_delivery_count(message_view(message).raw_properties, entry.delivery_count)
         write_deliver(channel.output, channel.number, channel.payload_max, self.tag_bytes, channel.delivery_tag,
                       entry.flags & ENTRY_REDELIVERED, message, properties)
         if not self.no_ack:
-            channel.hold(entry, self.queue, self, channel.delivery_tag)
+            channel.unacked.hold(entry, self.queue, self, channel.delivery_tag)
         return 0
 
     def stop(self):
@@ -56,7 +56,7 @@ cdef class AmqpConsumer(Consumer):
     cpdef cancelled_by_queue(self):
         """The queue is gone: basic.cancel, where the client can hear it (consumer cancel notify)."""
         self.stopped = True
-        topology.cancel_by_queue(self.channel, self)
+        consuming.cancel_by_queue(self.channel, self)
 
 
 cdef class ReplyTarget(Target):

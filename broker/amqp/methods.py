@@ -80,7 +80,16 @@ TABLE = """
 90 31 tx.rollback-ok
 """
 
-CODES = {"octet": "o", "short": "s", "long": "l", "longlong": "L", "shortstr": "S", "longstr": "B", "table": "F", "bit": "b"}
+CODES = {
+    "octet": "o",
+    "short": "s",
+    "long": "l",
+    "longlong": "L",
+    "shortstr": "S",
+    "longstr": "B",
+    "table": "F",
+    "bit": "b",
+}
 
 
 class Method(NamedTuple):

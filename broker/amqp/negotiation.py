@@ -6,11 +6,13 @@ Owns the connection's states and everything that is said on channel 0. Knows not
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from broker.amqp import sasl
 from broker.amqp.codec import SyntaxFault, arguments_of, method_frame
-from broker.amqp.methods import METHODS
+from broker.amqp.methods import BY_NAME, METHODS
 from broker.amqp.translate import AmqpError
 from broker.core.errors import AccessRefused
 from broker.core.properties import encode_table
@@ -96,33 +98,35 @@ class Negotiation:
         """The header was right: connection.start."""
         connection = self.connection
         connection.state = AWAIT_START_OK
-        mechanisms = " ".join(sasl.offered(connection)).encode()
-        connection.write(method_frame(0, "connection.start", 0, 9, SERVER_PROPERTIES, mechanisms, b"en_US"))
+        connection.write(start_frame(" ".join(sasl.offered(connection))))
 
     def on_method(self, number: int, payload: bytes) -> None:
         """A method on channel 0, or before the connection is open."""
         connection = self.connection
+        expected = EXPECTED.get(payload[:4])
+        if expected is None or number or connection.state not in expected.states:
+            self.on_unexpected_method(number, payload)
+            return
+        try:
+            values = arguments_of(payload, expected.signature)
+        except SyntaxFault as fault:
+            raise AmqpError(501, f"{expected.name}: {fault}") from None
+        expected.call(self, *values)
+
+    def on_unexpected_method(self, number: int, payload: bytes) -> None:
+        """Not on channel 0, not in this state, or not at all (RabbitMQ's reply codes)."""
+        if self.connection.state == CLOSING:
+            return
         if len(payload) < 4:
             raise AmqpError(501, "a method frame without a method")
         method = METHODS.get(int.from_bytes(payload[:4], "big"))
-        if connection.state == CLOSING:
-            if method is not None and method.name in ("connection.close", "connection.close-ok") and number == 0:
-                getattr(self, "on_" + method.name.split(".")[1].replace("-", "_"))(*arguments_of(payload, method.signature))
-            return
         if method is None:
             raise AmqpError(540, f"unknown method {payload[0] << 8 | payload[1]}.{payload[2] << 8 | payload[3]}")
         if number:
             raise AmqpError(505, f"channel {number} used before the connection is open")
-        if not method.name.startswith("connection."):
-            raise AmqpError(504, f"{method.name} on channel 0")
-        handle = getattr(self, "on_" + method.name.split(".")[1].replace("-", "_"), None)
-        if handle is None or connection.state not in ALLOWED_IN.get(method.name, ()):
-            raise AmqpError(504, f"{method.name} is not expected now")
-        try:
-            values = arguments_of(payload, method.signature)
-        except SyntaxFault as fault:
-            raise AmqpError(501, f"{method.name}: {fault}") from None
-        handle(*values)
+        raise AmqpError(
+            504, f"unexpected method {method.name} on channel 0 in connection state {self.connection.state}"
+        )
 
     def on_start_ok(self, client_properties: dict[str, Any], mechanism: str, response: bytes, _locale: str) -> None:
         """The client chose a mechanism and gave its first response."""
@@ -158,9 +162,7 @@ class Negotiation:
         connection.user = answer
         connection.state = AWAIT_TUNE_OK
         endpoint = connection.endpoint
-        connection.write(
-            method_frame(0, "connection.tune", endpoint.channel_max, endpoint.frame_max, endpoint.heartbeat_s)
-        )
+        connection.write(tune_frame(endpoint.channel_max, endpoint.frame_max, endpoint.heartbeat_s))
 
     def refuse_login(self, error: AccessRefused) -> None:
         """Wrong password: 403 for clients that understand (authentication_failure_close), else the socket closes."""
@@ -182,12 +184,13 @@ class Negotiation:
         connection = self.connection
         endpoint = connection.endpoint
         if frame_max and frame_max < FRAME_MIN_SIZE:
-            raise AmqpError(530, f"negotiated frame_max = {frame_max} is lower than the minimum allowed value ({FRAME_MIN_SIZE})")
+            raise AmqpError(
+                530, f"negotiated frame_max = {frame_max} is lower than the minimum allowed value ({FRAME_MIN_SIZE})"
+            )
         if endpoint.frame_max and (frame_max == 0 or frame_max > endpoint.frame_max):
             raise AmqpError(
                 530,
-                "negotiated frame_max = no limit is higher than the maximum allowed value "
-                f"({endpoint.frame_max})"
+                f"negotiated frame_max = no limit is higher than the maximum allowed value ({endpoint.frame_max})"
                 if frame_max == 0
                 else f"negotiated frame_max = {frame_max} is higher than the maximum allowed value ({endpoint.frame_max})",
             )
@@ -209,9 +212,7 @@ class Negotiation:
         if vhost is None:
             raise AmqpError(530, f"vhost {virtual_host} not found")
         if not connection.user.may_access(virtual_host):
-            raise AmqpError(
-                530, f"access to vhost '{virtual_host}' refused for user '{connection.user.name}'"
-            )
+            raise AmqpError(530, f"access to vhost '{virtual_host}' refused for user '{connection.user.name}'")
         connection.vhost = vhost
         connection.state = RUNNING
         if self.timer is not None:
@@ -253,7 +254,7 @@ class Negotiation:
             connection.endpoint.channels_opened += 1
             connection.write(CHANNEL_OPEN_OK_START + number.to_bytes(2, "big") + CHANNEL_OPEN_OK_END)
         elif payload[:4] == b"\x00\x14\x00\x29" and frame_type == 1:
-            return                                      # a late close-ok
+            return  # a late close-ok
         elif frame_type == 1:
             raise AmqpError(504, "expected 'channel.open'")
         else:
@@ -261,7 +262,7 @@ class Negotiation:
 
     def fail_channel(self, channel: Channel, error: AmqpError, method: int) -> None:
         """Close a channel with a reply code; what it held returns. RabbitMQ's texts."""
-        method = method or BASIC_PUBLISH            # an error in content is its publish's
+        method = method or BASIC_PUBLISH  # an error in content is its publish's
         connection = self.connection
         if channel.is_closing:
             return
@@ -303,7 +304,7 @@ class Negotiation:
         self.release()
         connection.state = CLOSING
         if error.code == 501:
-            self.finish()           # frames can't be told apart any more: no close-ok can be read
+            self.finish()  # frames can't be told apart any more: no close-ok can be read
         else:
             self.timer = connection.broker.clock.call_at(
                 connection.broker.clock.now_ms + connection.endpoint.handshake_timeout_ms, self.finish
@@ -366,15 +367,55 @@ class Negotiation:
         connection.vhost = None
 
 
-ALLOWED_IN = {
-    "connection.start-ok": (AWAIT_START_OK,),
-    "connection.secure-ok": (AWAIT_SECURE_OK,),
-    "connection.tune-ok": (AWAIT_TUNE_OK,),
-    "connection.open": (AWAIT_OPEN,),
-    "connection.update-secret": (RUNNING,),
-    "connection.close": (AWAIT_START_OK, AWAIT_SECURE_OK, AWAIT_TUNE_OK, AWAIT_OPEN, RUNNING),
-    "connection.close-ok": (RUNNING,),
-}
+class Expected(NamedTuple):
+    """A method that may come on channel 0: what takes it, and in which states of the connection."""
+
+    name: str
+    signature: bytes
+    call: Callable[..., None]
+    states: frozenset[int]
+
+
+def expect(name: str, call: Callable[..., None], *states: int) -> tuple[bytes, Expected]:
+    """One row of the table below."""
+    method = BY_NAME["connection." + name]
+    return method.number.to_bytes(4, "big"), Expected(method.name, method.signature, call, frozenset(states))
+
+
+EXPECTED = dict(
+    (
+        expect("start-ok", Negotiation.on_start_ok, AWAIT_START_OK),
+        expect("secure-ok", Negotiation.on_secure_ok, AWAIT_SECURE_OK),
+        expect("tune-ok", Negotiation.on_tune_ok, AWAIT_TUNE_OK),
+        expect("open", Negotiation.on_open, AWAIT_OPEN),
+        expect("update-secret", Negotiation.on_update_secret, RUNNING),
+        expect(
+            "close",
+            Negotiation.on_close,
+            AWAIT_START_OK,
+            AWAIT_SECURE_OK,
+            AWAIT_TUNE_OK,
+            AWAIT_OPEN,
+            RUNNING,
+            CLOSING,
+        ),
+        expect("close-ok", Negotiation.on_close_ok, RUNNING, CLOSING),
+    )
+)
+
+
+@lru_cache(maxsize=16)
+def start_frame(mechanisms: str) -> bytes:
+    """connection.start: the same for all who may choose among the same mechanisms."""
+    return method_frame(0, "connection.start", 0, 9, SERVER_PROPERTIES, mechanisms.encode(), b"en_US")
+
+
+@lru_cache(maxsize=16)
+def tune_frame(channel_max: int, frame_max: int, heartbeat_s: int) -> bytes:
+    """connection.tune."""
+    return method_frame(0, "connection.tune", channel_max, frame_max, heartbeat_s)
+
+
 OPEN_OK = method_frame(0, "connection.open-ok", "")
 CHANNEL_OPEN_OK_START = b"\x01"
 CHANNEL_OPEN_OK_END = method_frame(1, "channel.open-ok", b"")[3:]

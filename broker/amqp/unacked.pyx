@@ -1,89 +1,178 @@
-"""The ring of unacked deliveries: see unacked.pxd."""
+"""What a channel has delivered and not yet settled: see unacked.pxd."""
 
-from cpython.ref cimport Py_XINCREF
+from cpython.ref cimport Py_INCREF, Py_XDECREF, PyObject
 from libc.stdlib cimport free, malloc
+
+from broker.core.entry cimport entry_t
+from broker.core.queue cimport REQUEUE, Queue
+from broker.core.target cimport Consumer
 
 cdef enum:
     CAPACITY_MIN = 16
     HOLES_MIN = 1024                # below that many places holes are not worth the walk
 
 
-cdef int unacked_push(unacked_ring_t* ring, entry_t* entry, uint64_t tag, PyObject* queue,
-                      PyObject* consumer) except -1:
-    cdef unacked_t* place
-    if ring.used == ring.capacity:
-        resize(ring)
-    place = unacked_at(ring, ring.used)
-    place.entry = entry[0]
-    place.tag = tag
-    place.queue = queue
-    place.consumer = consumer
-    Py_XINCREF(queue)
-    Py_XINCREF(consumer)
-    ring.used += 1
-    ring.count += 1
-    return 0
+cdef class Unacked:
+    """The unsettled deliveries of one channel."""
+
+    def __dealloc__(self):
+        free(self.places)
+
+    def __len__(self):
+        return self.count
+
+    cdef int hold(self, entry_t* entry, Queue queue, Consumer consumer, uint64_t tag) except -1:
+        cdef unacked_t* place
+        if self.used == self.capacity:
+            resize(self)
+        place = place_at(self, self.used)
+        place.entry = entry[0]
+        place.tag = tag
+        place.queue = <PyObject*>queue
+        Py_INCREF(queue)
+        place.consumer = NULL
+        if consumer is not None:
+            place.consumer = <PyObject*>consumer
+            Py_INCREF(consumer)
+            consumer.unacked += 1
+            self.delivered += 1
+        self.used += 1
+        self.count += 1
+        return 0
+
+    cdef Queue settle(self, uint64_t tag, int outcome):
+        cdef unacked_t* place = find(self, tag)
+        cdef Queue queue
+        cdef entry_t entry
+        if place == NULL:
+            return None
+        queue = <Queue>place.queue
+        take(self, place, &entry)
+        queue.settle(&entry, outcome)
+        return queue
+
+    cdef set settle_up_to(self, uint64_t tag, int outcome):
+        cdef set queues = set()
+        cdef Queue queue, last = None
+        cdef unacked_t* place
+        cdef entry_t entry
+        if outcome == REQUEUE:
+            return requeue_up_to(self, tag)
+        while self.count:
+            place = place_at(self, 0)
+            if place.tag > tag:
+                break
+            queue = <Queue>place.queue
+            if queue is not last:
+                queues.add(queue)
+                last = queue
+            take(self, place, &entry)
+            queue.settle(&entry, outcome)
+        return queues
+
+    cdef uint64_t first_tag(self) noexcept:
+        return place_at(self, 0).tag if self.count else 0
+
+    cdef entry_t take_first(self, PyObject** queue, PyObject** consumer) except *:
+        """`queue` and `consumer` become the caller's references; `consumer` may be NULL."""
+        cdef unacked_t* place = place_at(self, 0)
+        cdef entry_t entry
+        queue[0] = place.queue
+        consumer[0] = place.consumer
+        Py_INCREF(<object>place.queue)
+        if place.consumer != NULL:
+            Py_INCREF(<object>place.consumer)
+        take(self, place, &entry)
+        return entry
 
 
-cdef unacked_t* unacked_find(unacked_ring_t* ring, uint64_t tag) noexcept:
-    cdef size_t low = 0, high = ring.used, middle
+cdef inline unacked_t* place_at(Unacked unacked, size_t index) noexcept:
+    return &unacked.places[(unacked.head + index) & (unacked.capacity - 1)]
+
+
+cdef unacked_t* find(Unacked unacked, uint64_t tag) noexcept:
+    cdef size_t low = 0, high = unacked.used, middle
     cdef unacked_t* place
-    if ring.used == 0 or tag < unacked_at(ring, 0).tag:
+    if unacked.used == 0 or tag < place_at(unacked, 0).tag:
         return NULL
-    middle = tag - unacked_at(ring, 0).tag
-    if middle < ring.used:
-        place = unacked_at(ring, middle)
+    middle = tag - place_at(unacked, 0).tag
+    if middle < unacked.used:
+        place = place_at(unacked, middle)
         if place.tag == tag:
             return place if place.queue != NULL else NULL
     while low < high:
         middle = (low + high) >> 1
-        if unacked_at(ring, middle).tag < tag:
+        if place_at(unacked, middle).tag < tag:
             low = middle + 1
         else:
             high = middle
-    if low < ring.used:
-        place = unacked_at(ring, low)
+    if low < unacked.used:
+        place = place_at(unacked, low)
         if place.tag == tag and place.queue != NULL:
             return place
     return NULL
 
 
-cdef void unacked_remove(unacked_ring_t* ring, unacked_t* place) noexcept:
+cdef void take(Unacked unacked, unacked_t* place, entry_t* entry) noexcept:
+    """Makes a hole of a place. The caller has its own reference to the queue."""
+    cdef PyObject* queue = place.queue
+    cdef PyObject* consumer = place.consumer
+    entry[0] = place.entry
+    if consumer != NULL:
+        (<Consumer>consumer).unacked -= 1
+        unacked.delivered -= 1
     place.queue = NULL
     place.consumer = NULL
-    ring.count -= 1
-    if ring.count == 0:
-        ring.head = ring.used = 0
-        return
-    while ring.places[ring.head].queue == NULL:
-        ring.head = (ring.head + 1) & (ring.capacity - 1)
-        ring.used -= 1
+    unacked.count -= 1
+    if unacked.count == 0:
+        unacked.head = unacked.used = 0
+    else:
+        while unacked.places[unacked.head].queue == NULL:
+            unacked.head = (unacked.head + 1) & (unacked.capacity - 1)
+            unacked.used -= 1
+    Py_XDECREF(consumer)
+    Py_XDECREF(queue)
 
 
-cdef int resize(unacked_ring_t* ring) except -1:
+cdef set requeue_up_to(Unacked unacked, uint64_t tag):
+    """Newest first: then each goes back to the very front of its queue."""
+    cdef set queues = set()
+    cdef size_t index = 0
+    cdef unacked_t* place
+    cdef Queue queue
+    cdef entry_t entry
+    while index < unacked.used and place_at(unacked, index).tag <= tag:
+        index += 1
+    while index > 0 and unacked.count:
+        index -= 1
+        place = place_at(unacked, index)
+        if place.queue == NULL:
+            continue
+        queue = <Queue>place.queue
+        queues.add(queue)
+        take(unacked, place, &entry)
+        queue.settle(&entry, REQUEUE)
+    return queues
+
+
+cdef int resize(Unacked unacked) except -1:
     """Makes room: without its holes the ring may be half empty; else it doubles."""
-    cdef size_t capacity = ring.capacity, index, kept = 0
+    cdef size_t capacity = unacked.capacity, index, kept = 0
     cdef unacked_t* places
     if capacity == 0:
         capacity = CAPACITY_MIN
-    elif ring.used < HOLES_MIN or ring.count * 2 > ring.used:
+    elif unacked.used < HOLES_MIN or unacked.count * 2 > unacked.used:
         capacity *= 2
     places = <unacked_t*>malloc(capacity * sizeof(unacked_t))
     if places == NULL:
         raise MemoryError
-    for index in range(ring.used):
-        if unacked_at(ring, index).queue != NULL:
-            places[kept] = unacked_at(ring, index)[0]
+    for index in range(unacked.used):
+        if place_at(unacked, index).queue != NULL:
+            places[kept] = place_at(unacked, index)[0]
             kept += 1
-    free(ring.places)
-    ring.places = places
-    ring.capacity = capacity
-    ring.head = 0
-    ring.used = kept
+    free(unacked.places)
+    unacked.places = places
+    unacked.capacity = capacity
+    unacked.head = 0
+    unacked.used = kept
     return 0
-
-
-cdef void unacked_free(unacked_ring_t* ring) noexcept:
-    free(ring.places)
-    ring.places = NULL
-    ring.capacity = ring.head = ring.used = ring.count = 0

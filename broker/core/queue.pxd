@@ -12,6 +12,7 @@ delivery itself settles it.
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from broker.core.clock cimport Clock, Timer
+from broker.core.consumers cimport Consumers
 from broker.core.entry cimport entry_t
 from broker.core.ledger cimport ledger_t
 from broker.core.ready cimport ReadyList
@@ -49,13 +50,9 @@ cdef class Queue(Target):
     cdef readonly uint64_t unacked_bytes
     cdef ledger_t ledger
 
-    cdef readonly list consumers                # by priority, highest first
-    cdef size_t cursor                          # whose turn it is among the consumers
+    cdef readonly Consumers consumers
     cdef bint nobody_has_credit                 # until a consumer says otherwise
-    cdef bint has_no_local
     cdef bint delivering                        # `deliver` is on the stack
-    cdef readonly Consumer active_consumer      # single active consumer: who it is
-    cdef bint active_leaves                     # … it was cancelled, and has not settled all it got
 
     cdef int64_t message_ttl_ms                 # -1: none
     cdef uint64_t length_max                    # of ready messages; 2**64 - 1: none
@@ -75,7 +72,6 @@ cdef class Queue(Target):
     cdef bint get(self, entry_t* entry, bint no_ack) except -1    # basic.get; True if there was one
     cdef int put(self, entry_t* entry) except -1
     cdef ReadyList next_level(self)                               # the one to be served next; None: all are empty
-    cdef Consumer next_consumer(self, message_t* message)
     cdef int hand_over(self, Consumer consumer, entry_t* entry) except -1
     cdef int drop_expired(self) except -1
     cdef int drop_overflow(self) except -1

@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from broker.core.clock cimport Clock
+from broker.core.consumers cimport Consumers
 from broker.core.entry cimport ENTRY_DURABLE, ENTRY_REDELIVERED, entry_t, ring_at, ring_remove
 from broker.core.ledger cimport ledger_unaccounted
 from broker.core.message cimport message_view
@@ -42,7 +43,7 @@ cdef class Queue(Target):
         self.exclusive_owner = exclusive_owner
         self.arguments = arguments
         self.bindings = set()
-        self.consumers = []
+        self.consumers = Consumers(settings.single_active_consumer)
         self.next_position = 1
         self.last_used_ms = clock.now_ms
         self.apply(settings)
@@ -72,7 +73,7 @@ cdef class Queue(Target):
             return 0
         if self.is_limited and self.overflow != OVERFLOW_DROP_HEAD and is_full(self, message):
             return refuse(self, message)
-        if self.has_no_local and is_for_nobody_else(self, message):
+        if self.consumers.has_no_local and self.exclusive_owner is not None and self.consumers.all_refuse(message):
             self.ledger.accepted += 1
             self.ledger.dropped_no_local += 1
             return ROUTED
@@ -89,7 +90,7 @@ cdef class Queue(Target):
         entry.priority = message.priority
         self.ledger.accepted += 1
         if self.ready_count == 0 and not self.nobody_has_credit:
-            consumer = self.next_consumer(message)
+            consumer = self.consumers.next(message)
             if consumer is not None:
                 if consumer.no_ack:
                     self.hand_over(consumer, &entry)
@@ -125,7 +126,7 @@ cdef class Queue(Target):
                 self.drop_expired()
             elif self.expiry_timer is None:
                 self.watch_expiry()
-        if not self.nobody_has_credit and self.consumers:
+        if not self.nobody_has_credit and self.consumers.count:
             self.deliver()
         return outcome
 
@@ -161,9 +162,9 @@ cdef class Queue(Target):
                 if head.expires_at_ms and head.expires_at_ms <= self.clock.now_ms:
                     self.drop_expired()
                     continue
-                consumer = self.next_consumer(head.message)
+                consumer = self.consumers.next(head.message)
                 if consumer is None:
-                    if not self.has_no_local:
+                    if not self.consumers.has_no_local:
                         self.nobody_has_credit = True
                         break
                     if serve_past_head(self, level):
@@ -175,33 +176,6 @@ cdef class Queue(Target):
         finally:
             self.delivering = False
         return 0
-
-    cdef Consumer next_consumer(self, message_t* message):
-        """Whose turn it is: the highest priority first, round-robin within it. None where nobody has credit."""
-        cdef list consumers = self.consumers
-        cdef Py_ssize_t count = len(consumers)
-        cdef Py_ssize_t first = 0, end, step, index
-        cdef Consumer consumer
-        if count == 0:
-            return None
-        if self.active_consumer is not None:
-            consumer = self.active_consumer
-            return consumer if may_take(consumer, message) else None
-        if count == 1:
-            consumer = <Consumer>consumers[0]
-            return consumer if may_take(consumer, message) else None
-        while first < count:
-            end = first + 1
-            while end < count and (<Consumer>consumers[end]).priority == (<Consumer>consumers[first]).priority:
-                end += 1
-            for step in range(end - first):
-                index = first + <Py_ssize_t>((self.cursor + step) % <size_t>(end - first))
-                consumer = <Consumer>consumers[index]
-                if may_take(consumer, message):
-                    self.cursor = index - first + 1
-                    return consumer
-            first = end
-        return None
 
     cdef int hand_over(self, Consumer consumer, entry_t* entry) except -1:
         if entry.position > self.delivered_up_to:
@@ -265,8 +239,7 @@ cdef class Queue(Target):
 
     cdef int wake(self) except -1:
         self.nobody_has_credit = False
-        if self.active_leaves and self.active_consumer.unacked == 0:
-            self.replace_active()
+        self.consumers.refresh()
         if self.ready_count:
             self.deliver()
         return 0
@@ -346,7 +319,7 @@ cdef class Queue(Target):
         self.unused_timer = None
         if self.deleted or self.settings.expires_ms is None:
             return
-        if self.consumers:
+        if self.consumers.count:
             self.last_used_ms = self.clock.now_ms
         if self.clock.now_ms - self.last_used_ms >= self.settings.expires_ms:
             self.vhost.remove_queue(self)
@@ -357,59 +330,24 @@ cdef class Queue(Target):
 
     def check_consumer(self, Consumer consumer):
         """Raises AccessRefused where an exclusive consumer is, or would be, not alone (AMQP 0-9-1 §1.8.3.3)."""
-        if (self.consumers and (consumer.exclusive or (<Consumer>self.consumers[0]).exclusive)) \
-                or (consumer.exclusive and self.settings.single_active_consumer):
+        if self.consumers.would_intrude(consumer):
             raise AccessRefused(f"queue '{self.name}' in vhost '{self.vhost.name}' in exclusive use")
 
     def add_consumer(self, Consumer consumer):
         """From now on the consumer gets its share (after `check_consumer`)."""
-        cdef Py_ssize_t index = 0
-        while index < len(self.consumers) and (<Consumer>self.consumers[index]).priority >= consumer.priority:
-            index += 1
-        self.consumers.insert(index, consumer)
-        self.has_no_local = self.has_no_local or consumer.no_local
+        self.consumers.add(consumer)
         self.last_used_ms = self.clock.now_ms
-        consumer.is_active = not self.settings.single_active_consumer
-        if self.settings.single_active_consumer:
-            self.choose_active()
         self.wake()
 
     def remove_consumer(self, Consumer consumer):
         """The consumer wants no more. The last one of an auto-delete queue takes the queue with it."""
-        if consumer not in self.consumers:
+        if not self.consumers.remove(consumer):
             return
-        self.consumers.remove(consumer)
-        self.has_no_local = any(other.no_local for other in self.consumers)
         self.last_used_ms = self.clock.now_ms
-        if consumer is self.active_consumer:
-            # The next one waits for what this one holds: what is given back then comes first, in order.
-            self.active_leaves = True
-            if consumer.unacked == 0:
-                self.replace_active()
-        if self.auto_delete and not self.consumers and not self.deleted:
+        if self.auto_delete and self.consumers.count == 0 and not self.deleted:
             self.vhost.remove_queue(self)
         else:
             self.wake()
-
-    def replace_active(self):
-        """The active consumer has left and settled everything: the next one's turn."""
-        self.active_consumer.is_active = False
-        self.active_consumer = None
-        self.active_leaves = False
-        self.choose_active()
-
-    def choose_active(self):
-        """Single active consumer: the one of the highest priority, and among these who came first, stays or becomes it."""
-        cdef Consumer first
-        if not self.consumers or self.active_leaves:
-            return
-        first = <Consumer>self.consumers[0]
-        if self.active_consumer is not None:
-            if self.active_consumer.priority >= first.priority:
-                return
-            self.active_consumer.is_active = False
-        self.active_consumer = first
-        first.is_active = True
 
     # ── the whole queue ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -430,8 +368,7 @@ cdef class Queue(Target):
         for timer in (self.expiry_timer, self.unused_timer):
             if timer is not None:
                 timer.cancel()
-        consumers, self.consumers = self.consumers, []
-        for consumer in consumers:
+        for consumer in self.consumers.clear():
             (<Consumer>consumer).cancelled_by_queue()
         return removed
 
@@ -474,12 +411,6 @@ cdef class Queue(Target):
         """The ledger (ledger.pxd says what each word counts), and `unaccounted`, which is 0."""
         counts = self.ledger
         return {**counts, "unaccounted": ledger_unaccounted(&self.ledger, self.ready_count, self.unacked_count)}
-
-
-cdef inline bint may_take(Consumer consumer, message_t* message) noexcept:
-    if consumer.no_local and consumer.publisher == message.publisher:
-        return False
-    return consumer.has_credit()
 
 
 cdef inline uint64_t total_bytes(Queue queue) noexcept:
@@ -552,23 +483,13 @@ cdef int give_back(Queue queue, entry_t* entry) except -1:
     return 0
 
 
-cdef bint is_for_nobody_else(Queue queue, message_t* message) except -1:
-    """True where only the message's own publisher may consume here, and asked not to get what it publishes."""
-    if queue.exclusive_owner is None or message.publisher == 0:
-        return False
-    for consumer in queue.consumers:
-        if not (<Consumer>consumer).no_local or (<Consumer>consumer).publisher != message.publisher:
-            return False
-    return len(queue.consumers) > 0
-
-
 cdef bint serve_past_head(Queue queue, ReadyList level) except -1:
     """The head is a no-local consumer's own message and others have no credit: serve that consumer past it."""
     cdef entry_t entry
     cdef Consumer consumer
     cdef size_t index
     for index in range(1, min(level.front.count, <size_t>NO_LOCAL_LOOK_AHEAD)):
-        consumer = queue.next_consumer(ring_at(&level.front, index).message)
+        consumer = queue.consumers.next(ring_at(&level.front, index).message)
         if consumer is not None:
             ring_remove(&level.front, index, &entry)
             level.count -= 1

@@ -1,0 +1,33 @@
+"""May the user do this? RabbitMQ's rules of configure, write and read, and its words where the answer is no (403)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from broker.core.errors import AccessRefused
+
+if TYPE_CHECKING:
+    from broker.amqp.channel import Channel
+
+
+def check_configure(channel: Channel, what: str, name: str) -> None:
+    """May the user declare and delete it?"""
+    refuse_unless(channel.user.may_configure(channel.vhost.name, name), channel, what, name)
+
+
+def check_write(channel: Channel, what: str, name: str) -> None:
+    """May the user bring messages in?"""
+    refuse_unless(channel.user.may_write(channel.vhost.name, name), channel, what, name)
+
+
+def check_read(channel: Channel, what: str, name: str) -> None:
+    """May the user take messages out?"""
+    refuse_unless(channel.user.may_read(channel.vhost.name, name), channel, what, name)
+
+
+def refuse_unless(allowed: bool, channel: Channel, what: str, name: str) -> None:
+    """403 with RabbitMQ's text, where the user's permission does not cover it."""
+    if not allowed:
+        raise AccessRefused(
+            f"access to {what} '{name}' in vhost '{channel.vhost.name}' refused for user '{channel.user.name}'"
+        )
