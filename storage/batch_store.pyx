@@ -137,6 +137,8 @@ cdef class BatchStore(OpenBatch):
             return False
         batch = self.filling
         batch.number = number
+        if self.journal is not None:
+            self.journal(batch_encode(batch, &self.scratch))
         self.open_batch += 1
         self.filling = self.spare_batch
         self.spare_batch = NULL
@@ -145,8 +147,6 @@ cdef class BatchStore(OpenBatch):
         self.sealed_waiters, self.waiters = self.waiters, self.sealed_waiters
         self.interval_due_ms = now_ms + self.interval_ms
         self.batches_sealed += 1
-        if self.journal is not None:
-            self.journal(batch_encode(batch, &self.scratch))
         self.hand_over(batch)
         return True
 
@@ -155,7 +155,9 @@ cdef class BatchStore(OpenBatch):
             return -1
         if self.holds_anything() or self.waiters:
             return max(0, self.interval_due_ms - monotonic_ms()) if self.interval_ms else 0
-        return max(0, self.tidy_due_ms - monotonic_ms()) if self.sparse != NULL else -1
+        if self.sparse == NULL or self.status != "ok":
+            return -1
+        return max(0, self.tidy_due_ms - monotonic_ms())
 
     cdef int hand_over(self, batch_t* batch) except -1:
         raise NotImplementedError

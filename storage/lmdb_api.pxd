@@ -36,6 +36,7 @@ ctypedef struct MDB_envinfo:
 cdef enum:
     MDB_RDONLY = 0x20000
     MDB_NOTLS = 0x200000
+    MDB_NORDAHEAD = 0x800000
     MDB_CREATE = 0x40000
     MDB_RESERVE = 0x10000
     MDB_APPEND = 0x20000
@@ -84,4 +85,6 @@ ctypedef struct lmdb_t:
     int (*cursor_get)(MDB_cursor* cursor, MDB_val* key, MDB_val* value, int operation) noexcept nogil
 
 cdef lmdb_t lmdb                    # filled at import
+# The map is opened for random access (start-up looks at one page per segment); whoever reads a whole value says so.
+cdef void fetch_ahead(const void* value, size_t size) noexcept nogil
 cdef str lmdb_error(int result)     # for people

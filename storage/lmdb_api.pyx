@@ -6,12 +6,20 @@ A function that is not there is an ImportError that names it.
 
 from lmdb import cpython as lmdb_package
 
+cdef extern from "<sys/mman.h>" nogil:
+    enum:
+        MADV_WILLNEED
+    int madvise(void* start, size_t size, int advice)
+
 cdef extern from "dlfcn.h" nogil:
     enum:
         RTLD_NOW
     void* dlopen(const char* path, int mode)
     void* dlsym(void* handle, const char* name)
     char* dlerror()
+
+cdef enum:
+    FETCH_BYTES_MIN = 16384             # less is a page or two: not worth a system call
 
 PREFIXES = ("mdb09_", "mdb_")
 
@@ -79,6 +87,12 @@ cdef int load_transactions(void* library, str prefix) except -1:
         # the declarations above, and the file format that `data_file` reads, are those of 0.9
         raise ImportError(f"{lmdb_package.__file__} carries LMDB {major}.{minor}.{patch}; the store needs 0.9")
     return 0
+
+
+cdef void fetch_ahead(const void* value, size_t size) noexcept nogil:
+    cdef size_t start = <size_t>value & ~<size_t>4095
+    if size > FETCH_BYTES_MIN:
+        madvise(<void*>start, <size_t>value + size - start, MADV_WILLNEED)
 
 
 cdef str lmdb_error(int result):

@@ -9,7 +9,7 @@ from pathlib import Path
 from libc.errno cimport ENOMEM
 from libc.stdint cimport uint64_t
 from libc.string cimport memset
-from posix.unistd cimport close
+from posix.unistd cimport close, usleep
 
 from storage.batch cimport batch_t
 from storage.lmdb_api cimport (
@@ -18,6 +18,7 @@ from storage.lmdb_api cimport (
     MDB_FIRST,
     MDB_LAST,
     MDB_NEXT,
+    MDB_NORDAHEAD,
     MDB_NOTFOUND,
     MDB_NOTLS,
     MDB_RDONLY,
@@ -26,6 +27,7 @@ from storage.lmdb_api cimport (
     MDB_envinfo,
     MDB_stat,
     MDB_val,
+    fetch_ahead,
     lmdb,
     lmdb_error,
 )
@@ -111,7 +113,7 @@ cdef class LmdbStore(SegmentStore):
                 break
             lmdb.env_set_maxdbs(self.env, DATABASES)
             lmdb.env_set_mapsize(self.env, size)
-            result = lmdb.env_open(self.env, self.directory_name, MDB_NOTLS, 0o600)
+            result = lmdb.env_open(self.env, self.directory_name, MDB_NOTLS | MDB_NORDAHEAD, 0o600)
             if result == 0:
                 break
             lmdb.env_close(self.env)
@@ -292,6 +294,9 @@ cdef class LmdbStore(SegmentStore):
         value_size[0] = found.mv_size
         return 1
 
+    cdef void will_read(self, const char* value, size_t size) noexcept:
+        fetch_ahead(value, size)
+
     # ── figures ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def statistics(self):
@@ -337,14 +342,15 @@ cdef class LmdbStore(SegmentStore):
             raise StoreError(f"{target_directory} holds a data file already: a backup does not overwrite one")
         if self.env == NULL:
             raise StoreFailedError(f"the store in {self.directory} is closed")
-        lock_reading(&self.writer)
-        self.writer.copies += 1                 # the map must not move meanwhile
-        unlock_reading(&self.writer)
         with nogil:
+            # without the GIL from the first lock on: its holder, the loop's thread, may be waiting for the GIL
+            lock_reading(&self.writer)
+            self.writer.copies += 1             # the map must not move meanwhile
+            unlock_reading(&self.writer)
             result = lmdb.env_copy2(self.env, target, MDB_CP_COMPACT)
-        lock_reading(&self.writer)
-        self.writer.copies -= 1
-        unlock_reading(&self.writer)
+            lock_reading(&self.writer)
+            self.writer.copies -= 1
+            unlock_reading(&self.writer)
         if result != 0:
             (target_directory / FILE_NAME).unlink(missing_ok=True)
             raise StoreError(f"backup to {target_directory} failed: {lmdb_error(result)}")
@@ -369,6 +375,14 @@ cdef class LmdbStore(SegmentStore):
             self.lock.release()
 
 
+cdef bint copies_run(writer_t* writer) noexcept nogil:
+    cdef bint copying
+    lock_reading(writer)
+    copying = writer.copies > 0
+    unlock_reading(writer)
+    return copying
+
+
 cdef void shut(LmdbStore store) noexcept:
     """Stops the writer and closes LMDB, leaving the open batch where it is: in memory. May be called again.
 
@@ -376,6 +390,8 @@ cdef void shut(LmdbStore store) noexcept:
     """
     store.closed = True
     with nogil:
+        while store.writer.running and copies_run(&store.writer):
+            usleep(10000)                       # a backup reads the map that is about to go
         writer_stop(&store.writer)
     if store.env != NULL:
         if store.reader != NULL:

@@ -26,6 +26,9 @@ cdef class SegmentStore(BatchStore):
     cdef int next_value(self, int database, const char* start, size_t start_size, const char** key, size_t* key_size,
                         const char** value, size_t* value_size) except -1
 
+    # `value` is going to be read from end to end: a store on disk fetches it ahead.
+    cdef void will_read(self, const char* value, size_t size) noexcept
+
     cdef int read_part(self, uint64_t segment, uint32_t index, bint verify, const char** value, size_t* value_size,
                        header_t* header) except -1
     cdef int load_part(self, segment_t* segment, uint32_t index, uint32_t queue_id, uint32_t first_slot,

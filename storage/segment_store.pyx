@@ -58,15 +58,20 @@ cdef class SegmentStore(BatchStore):
                         const char** value, size_t* value_size) except -1:
         raise NotImplementedError
 
+    cdef void will_read(self, const char* value, size_t size) noexcept:
+        pass
+
     # ── loading ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     cdef int read_part(self, uint64_t segment, uint32_t index, bint verify, const char** value, size_t* value_size,
                        header_t* header) except -1:
-        """1 and the part's value, its header proven; 0 behind the last part."""
+        """1 and the part's value, its header proven (all its tables: `verify`); 0 behind the last part."""
         cdef char key[SEGMENT_KEY_SIZE]
         segment_key(key, segment, index)
         if self.read_value(DATABASE_SEGMENTS, key, SEGMENT_KEY_SIZE, value, value_size) == 0:
             return 0
+        if verify:
+            self.will_read(value[0], value_size[0])
         if value_open(value[0], value_size[0], header, verify) != 0:
             raise damaged(segment)
         return 1
@@ -150,6 +155,7 @@ cdef class SegmentStore(BatchStore):
                     or chunk_size != min(<uint64_t>CHUNK_BYTES, message.body_size - at)):
                 message_unref(message)
                 raise damaged(segment.number)
+            self.will_read(chunk, chunk_size)
             memcpy(message_body(message) + at, chunk, chunk_size)
             at += chunk_size
         loaded.message = message

@@ -1,6 +1,6 @@
 """The writer's thread and its transactions. Structure, drawing and invariants: `writer.pxd`."""
 
-from libc.errno cimport EDQUOT, EINTR, ENOMEM, ENOSPC
+from libc.errno cimport EDQUOT, EINTR, EIO, ENOMEM, ENOSPC
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy
@@ -25,6 +25,7 @@ from storage.lmdb_api cimport (
     MDB_RESERVE,
     MDB_txn,
     MDB_val,
+    fetch_ahead,
     lmdb,
 )
 from storage.records cimport message_body
@@ -69,6 +70,7 @@ cdef extern from "<sys/statvfs.h>" nogil:
     int statvfs(const char* path, statvfs_t* found)
 
 cdef enum:
+    SHORT_SLACK_BYTES = 1048576         # pages that a commit writes besides the batch's own bytes
     PARTS_MAX = 256                     # of one segment, see `open_batch.SEGMENT_PARTS_MAX`
 
 
@@ -164,6 +166,7 @@ cdef int compact_segment(writer_t* writer, MDB_txn* txn, change_t* change) noexc
         result = lmdb.get(txn, writer.databases[DATABASE_SEGMENTS], &key, &value)
         if result != 0:
             return MDB_CORRUPTED if result == MDB_NOTFOUND else result
+        fetch_ahead(value.mv_data, value.mv_size)
         values[index] = <const char*>value.mv_data
         sizes[index] = value.mv_size
     # into memory of our own: the first put may move what the values point to
@@ -294,6 +297,17 @@ cdef void note_status(writer_t* writer, int status, int error) noexcept nogil:
         tell_loop(writer)
 
 
+cdef bint disk_is_short(writer_t* writer, batch_t* batch) noexcept nogil:
+    """LMDB calls a write that the full disk cut short an I/O error (it sees no ENOSPC): does the batch fit at all?"""
+    cdef statvfs_t found
+    cdef uint64_t wanted = SHORT_SLACK_BYTES + batch.operations_size
+    cdef part_t* part = batch.first_part
+    while part != NULL:
+        wanted += part.value_size + <uint64_t>part.chunk_count * CHUNK_BYTES
+        part = part.next
+    return statvfs(writer.directory, &found) == 0 and <uint64_t>found.f_bavail * found.f_frsize < wanted
+
+
 cdef void look_at_disk(writer_t* writer) noexcept nogil:
     """Free space decides between "ok" and "full" before LMDB has to fail. Under no lock."""
     cdef statvfs_t found
@@ -365,6 +379,8 @@ cdef bint commit(writer_t* writer, batch_t* batch) noexcept nogil:
             result = grow_map(writer)
             if result == 0:
                 continue
+        if result == EIO and disk_is_short(writer, batch):
+            result = ENOSPC
         if result == EINTR and not pause(writer, 50):
             continue
         pthread_mutex_lock(&writer.mutex)

@@ -52,10 +52,11 @@ def test_a_waiter_may_wait_for_two_batches_at_once(view: StoreView) -> None:
 
 
 def test_with_nothing_to_commit_a_waiter_hears_at_the_end_of_the_turn(view: StoreView) -> None:
+    view.append(StoredMessage(b"first"), 1)
+    view.store.sync()
     told = wait_on(view.store)
     batch = view.store.open_batch
-    place = view.append(StoredMessage(b"x"), 1)
-    view.settle(*place)
+    view.settle(*view.append(StoredMessage(b"x"), 1))
     assert not view.store.seal()
     assert told == [batch]
     assert view.store.committed_batch == batch
@@ -95,9 +96,7 @@ def test_a_waiter_may_use_the_store_while_it_is_told(view: StoreView) -> None:
     assert told == [told[0], told[0] + 1, told[0] + 2]
 
 
-def test_an_error_in_one_waiter_does_not_silence_the_next(
-    view: StoreView, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_in_one_waiter_does_not_silence_the_next(view: StoreView, monkeypatch: pytest.MonkeyPatch) -> None:
     reported: list[Any] = []
     monkeypatch.setattr("sys.unraisablehook", reported.append)
     view.append(StoredMessage(b"x"), 1)
