@@ -160,7 +160,7 @@ cdef int append_run(ReadyList ready, uint64_t segment, uint32_t slot, uint32_t c
     """Lengthens the last run or starts one. Slots of other queues may lie between: `load` looks for its own."""
     cdef run_t* last
     cdef run_t* runs
-    cdef size_t live
+    cdef size_t live, index
     if ready.runs_end > ready.runs_head:
         last = &ready.runs[ready.runs_end - 1]
         if last.segment == segment:
