@@ -1,21 +1,19 @@
 # Each target sets up what it needs in .venv by itself; a second call takes seconds.
 
-PYTHON ?= $(shell for each in python3.14 python3.13 python3.12 python3.11 python3; do \
-	command -v $$each >/dev/null && $$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $$each && break; \
-	done)
+PYTHON ?= python3.14 python3.13 python3.12 python3.11 python3
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find broker storage -name '*.pyx' -o -name '*.pxd' -o -name '*.py')
 ARGUMENTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench build clean
+.PHONY: help run test check bench gate build clean
 
 help:  ## show this
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
 
 run: build  ## start a broker with its data in ./data (ARGUMENTS="--set amqp.port=5673")
-	$(BIN)/python -m broker serve $(ARGUMENTS)
+	@exec $(BIN)/hubbub serve $(ARGUMENTS)
 
 test: $(VENV)/test build  ## run the tests (ARGUMENTS="-k poller")
 	$(BIN)/python -m pytest $(ARGUMENTS)
@@ -29,6 +27,9 @@ check: $(VENV)/dev build  ## style and types: ruff, mypy, cython-lint
 bench: $(VENV)/test build  ## measure, beside the peers that are installed (ARGUMENTS="--help")
 	$(BIN)/python -m benchmarks $(ARGUMENTS)
 
+gate: $(VENV)/runtime build  ## count the hot paths' instructions beside the baseline (wants valgrind)
+	$(BIN)/python -m benchmarks.micro --gate $(ARGUMENTS)
+
 build: $(VENV)/built  ## compile the Cython modules in place
 
 clean:  ## remove everything that was built; data stays
@@ -37,10 +38,29 @@ clean:  ## remove everything that was built; data stays
 
 # ── set-up, once per change of pyproject.toml ──
 
+# Prints what a Python lacks; nothing where it will do.
+define UNFIT
+import importlib.util, pathlib, sys, sysconfig
+if sys.version_info < (3, 11):
+    print("is older than 3.11")
+elif not importlib.util.find_spec("ensurepip"):
+    print("lacks venv (Debian: apt install python3-venv)")
+elif not pathlib.Path(sysconfig.get_path("include"), "Python.h").is_file():
+    print("lacks its headers (Debian: apt install python3-dev)")
+endef
+export UNFIT
+
 $(BIN)/python:
-	@test -n "$(PYTHON)" || { echo "Hubbub needs Python 3.11 or later; none was found." >&2; exit 1; }
-	@echo "making $(VENV) with $(PYTHON)"
-	$(PYTHON) -m venv $(VENV)
+	@command -v $(firstword $(CC)) >/dev/null || { echo "Hubbub needs a C compiler (Debian: apt install gcc libc6-dev)." >&2; exit 1; }
+	@for each in $(PYTHON); do \
+		unfit=$$($$each -c "$$UNFIT" 2>/dev/null) || continue; \
+		if [ -z "$$unfit" ]; then \
+			echo "making $(VENV) with $$each"; \
+			exec $$each -m venv $(VENV); \
+		fi; \
+		echo "$$each $$unfit" >&2; \
+	done; \
+	echo "Hubbub needs Python 3.11 or later, with venv and headers; none was found." >&2; exit 1
 
 # `requirements NAME` prints what pyproject.toml wants for the package itself (NAME empty) or for one of its extras.
 requirements = $(BIN)/python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb")); \
@@ -51,16 +71,18 @@ install = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 $(VENV)/runtime: pyproject.toml | $(BIN)/python
 	@echo "installing what the broker needs"
 	@$(call requirements,) >$(VENV)/runtime.txt
-	$(install) -r $(VENV)/runtime.txt
+	@$(install) -r $(VENV)/runtime.txt
+	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s/python" -P -m broker "$$@"\n' "$(CURDIR)" "$(CURDIR)/$(BIN)" >$(BIN)/hubbub
+	@chmod +x $(BIN)/hubbub
 	@touch $@
 
 $(VENV)/test $(VENV)/dev: $(VENV)/%: pyproject.toml $(VENV)/runtime
 	@echo "installing the extra '$*'"
 	@$(call requirements,$*) >$(VENV)/$*.txt
-	$(install) -r $(VENV)/$*.txt
+	@$(install) -r $(VENV)/$*.txt
 	@touch $@
 
 $(VENV)/built: setup.py $(SOURCES) $(VENV)/runtime
-	@echo "compiling"
-	$(BIN)/python setup.py --quiet build_ext --inplace --parallel 2
+	@echo "compiling; the first time takes a minute or two"
+	@$(BIN)/python setup.py --quiet build_ext --inplace
 	@touch $@

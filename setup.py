@@ -1,5 +1,6 @@
 """Builds the compiled modules: every .pxd that has a .pyx or .py beside it names one. The rest is in pyproject.toml."""
 
+import os
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -25,7 +26,20 @@ def compiled_modules() -> list[Extension]:
         if source is not None:
             sources.append((".".join(pxd.with_suffix("").parts), str(source)))
     flags = ["-O3", "-fno-strict-aliasing", "-fno-plt", "-Wno-unused-function", "-Wno-unreachable-code"]
+    if "-g" not in os.environ.get("CFLAGS", "").split():
+        flags.append("-g0")  # Python's own flags ask for line numbers, which cost a quarter of the time
     return [Extension(name, [source], extra_compile_args=flags) for name, source in sources]
 
 
-setup(ext_modules=cythonize(compiled_modules(), compiler_directives=DIRECTIVES, nthreads=2, build_dir="build/cython"))
+if __name__ == "__main__":  # where processes are not forked, each of those that Cython starts imports this file
+    processors = os.cpu_count() or 1
+    setup(
+        ext_modules=cythonize(
+            compiled_modules(),
+            compiler_directives=DIRECTIVES,
+            nthreads=processors,
+            build_dir="build/cython",
+            quiet=True,
+        ),
+        options={"build_ext": {"parallel": processors}},
+    )

@@ -51,6 +51,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     transaction_operations_max: int = 1_048_576
     """Publishes and acknowledgements that one open transaction holds back."""
     transaction_bytes_max: int = 128 * MIB
+    open_batch_bytes_max: int = 64 * MIB
+    """Of messages that wait for the disk; above it connections that publish are not read until it has caught up."""
     """Bodies that one open transaction holds back."""
 
     # ── vhosts, exchanges, queues ─────────────────────────────────────────────────────────────────────────────────

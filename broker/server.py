@@ -89,7 +89,6 @@ class Server:
             durability=settings.durability.mode,
             interval_ms=settings.durability.interval_ms,
             disk_free_min_bytes=settings.disk_free_min_bytes,
-            on_status=self._on_store_status,
         )
         self._closing.callback(self.store.close)
         self.clock = Clock()
@@ -101,6 +100,9 @@ class Server:
         self.clock.now_ms = self.loop_clock.time_ms()
         self.clock.earlier = self.loop_clock.earlier
         self.broker = Broker(self.store, self.clock, limits)
+        self.store.on_status = self._on_store_status
+        if self.store.status != "ok":  # the disk was full before we came
+            self._on_store_status(self.store.status, self.store.status_text)
         self.restored = self.broker.restore()
         self._closing.callback(self.broker.close)
         self._seed()
@@ -152,8 +154,7 @@ class Server:
             context = server_context(tls.certificate, tls.key, tls.ca, tls.verify)
             listener = self._bind("amqps", amqp.address, amqp.tls_port, context)
             timeout_s = settings.limits.handshake_timeout_ms / 1000
-            server = await self.streams.listen(listener, factory, timeout_s)
-            self._closing.callback(server.close)
+            await self.streams.listen(listener, factory, timeout_s)
         management = Management(self)
         for name, section, make in (
             ("management", settings.management, management.api),
@@ -246,6 +247,7 @@ class Server:
         """Accept no more, say farewell to every connection, commit, close. Raises StoreError if the commit fails."""
         started = time.monotonic()
         self.poller.stop_listening()
+        self.streams.stop_listening()
         self.turn.enter()
         for connection in self.connections():
             connection.shut_down("broker forced connection closure with reason 'shutdown'")

@@ -42,6 +42,7 @@ cdef class Waiter:
 cdef class Store:
     cdef readonly uint64_t open_batch        # number of the batch being filled; the first is 1
     cdef readonly uint64_t committed_batch   # every batch up to this number is on disk
+    cdef readonly uint64_t filling_bytes     # of records and values in the open batch: in memory until it is on disk
     cdef readonly int notify_fd              # readable in the loop's thread when `collect` has something to tell
     cdef readonly str status                 # "ok", "full" (publishers must wait) or "failed" (for good)
     cdef readonly str status_text            # why, for people; "" while ok

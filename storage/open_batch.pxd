@@ -45,7 +45,6 @@ cdef class OpenBatch(Store):
     cdef uint64_t segment_ceiling       # numbers below it are reserved on disk; 0: none yet
     cdef uint64_t next_serial
     cdef uint64_t segment_bytes_max
-    cdef uint64_t filling_bytes         # of records and values in the open batch
     cdef uint32_t tick                  # counts `tidy`
     cdef list waiters                   # of the open batch
     cdef list sealed_waiters

@@ -5,7 +5,20 @@ the creator fills in.
 """
 
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
+
+from storage.octets cimport copy_bytes
+
+cdef enum:
+    CLASS_BYTES = 64                # small messages take a multiple of this
+    CLASSES = 9                     # … up to 512 bytes in all: these are kept for the next of their size
+    POOLED_MAX = 4096               # of each class: at most 9 MiB
+
+ctypedef struct free_t:
+    free_t* next
+
+# Without a lock: messages are made and freed in the loop's thread alone (records.pxd).
+cdef free_t* free_lists[CLASSES]
+cdef unsigned int free_counts[CLASSES]
 
 
 cdef message_t* message_new(
@@ -20,7 +33,7 @@ cdef message_t* message_new(
         return NULL
     if body_size > <size_t>-1 - head_size:
         return NULL
-    cdef message_t* message = <message_t*>malloc(head_size + body_size)
+    cdef message_t* message = take_memory(head_size + body_size)
     if message == NULL:
         return NULL
     message.references = 1
@@ -38,14 +51,30 @@ cdef message_t* message_new(
     message.record = 0
     message.reserved3 = 0
     cdef char* payload = <char*>message + sizeof(message_t)
-    if exchange_size:
-        memcpy(payload, exchange, exchange_size)
-    if routing_key_size:
-        memcpy(payload + exchange_size, routing_key, routing_key_size)
-    if properties_size:
-        memcpy(payload + exchange_size + routing_key_size, properties, properties_size)
+    copy_bytes(payload, exchange, exchange_size)
+    copy_bytes(payload + exchange_size, routing_key, routing_key_size)
+    copy_bytes(payload + exchange_size + routing_key_size, properties, properties_size)
     return message
 
 
 cdef void message_free(message_t* message) noexcept nogil:
-    free(message)
+    cdef size_t number = (message_size(message) + CLASS_BYTES - 1) // CLASS_BYTES
+    if number < CLASSES and free_counts[number] < POOLED_MAX:
+        (<free_t*>message).next = free_lists[number]
+        free_lists[number] = <free_t*>message
+        free_counts[number] += 1
+    else:
+        free(message)
+
+
+cdef inline message_t* take_memory(size_t size) noexcept nogil:
+    cdef size_t number = (size + CLASS_BYTES - 1) // CLASS_BYTES
+    cdef free_t* kept
+    if number >= CLASSES:
+        return <message_t*>malloc(size)
+    kept = free_lists[number]
+    if kept == NULL:
+        return <message_t*>malloc(number * CLASS_BYTES)
+    free_lists[number] = kept.next
+    free_counts[number] -= 1
+    return <message_t*>kept

@@ -22,12 +22,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "peer_only: pins down what the peer does where Hubbub differs on purpose")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    rabbitmq = peer_name() == "rabbitmq"
-    unwanted = "hubbub_only" if rabbitmq else "peer_only"
-    for item in items:
-        if item.get_closest_marker(unwanted):
-            item.add_marker(pytest.mark.skip(reason=f"{unwanted}, and the peer is {peer_name()}"))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What does not concern the peer is left out rather than skipped: a skipped test is one that should have run."""
+    unwanted = "hubbub_only" if peer_name() == "rabbitmq" else "peer_only"
+    left_out = [item for item in items if item.get_closest_marker(unwanted)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker(unwanted)]
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,6 @@ cdef class Channel(Publisher):
     cdef int on_header(self, const char* payload, size_t size) except -1
     cdef int on_body(self, const char* payload, size_t size) except -1
     cdef int finish_message(self) except -1
-    cdef int send(self, bytes frames) except -1
     cdef void send_return(self, message_t* message) noexcept
 
 

@@ -1,5 +1,6 @@
 """Typed signatures of the Python half of `channel.pyx`. What happens per message is in `channel.pxd`."""
 
+
 from broker.amqp.connection import AmqpConnection
 from broker.amqp.consumer import AmqpConsumer, ReplyTarget
 from broker.amqp.transaction import Transaction
@@ -10,7 +11,6 @@ from broker.core.publisher import Publisher
 from broker.core.queue import Queue
 from broker.core.vhost import VirtualHost
 from broker.wire.output import Output
-from storage.interface import Store
 
 class Channel(Publisher):
     """One channel of a connection."""
@@ -24,7 +24,7 @@ class Channel(Publisher):
         connection: AmqpConnection,
         number: int,
         output: Output,
-        store: Store,
+        store: object,
         vhost: VirtualHost,
         user: User,
         payload_max: int,
@@ -57,7 +57,6 @@ class Channel(Publisher):
     @property
     def messages_published(self) -> int: ...
     def publish_now(self, exchange: Exchange, message: Message, mandatory: bool) -> None: ...
-    def tell(self) -> None: ...
     def settle(self, tag: int, multiple: bool, outcome: int) -> None: ...
     def requeue_all(self) -> None: ...
     def redeliver_all(self) -> None: ...
@@ -69,5 +68,4 @@ class Channel(Publisher):
     def wake(self) -> None: ...
     def forget_exchange(self) -> None: ...
     def forget_reply_target(self) -> None: ...
-    def start_closing(self) -> None: ...
     def close(self) -> None: ...

@@ -15,19 +15,23 @@ from broker.amqp.unacked cimport Unacked
 from broker.core.entry cimport ENTRY_REDELIVERED, entry_t
 from broker.core.exchange cimport Exchange
 from broker.core.message cimport (
-    MESSAGE_BAD_EXPIRATION, MESSAGE_OK, Message, message_body, message_exchange, message_new, message_properties,
-    message_routing_key, message_scan, message_t, message_unref, message_view,
+    MESSAGE_BAD_EXPIRATION, MESSAGE_OK, MESSAGE_PERSISTENT, Message, copy_bytes, message_body, message_exchange,
+    message_new, message_properties, message_routing_key, message_scan, message_t, message_unref, message_view,
+    same_bytes,
 )
 from broker.core.properties cimport PROPERTY_REPLY_TO, PROPERTY_USER_ID, properties_has, properties_t
 from broker.core.publisher cimport Publisher
 from broker.core.queue cimport COMPLETE, DISCARD, REQUEUE, Queue
 from broker.core.target cimport Consumer
-from broker.wire.octets cimport same_bytes
 from broker.wire.output cimport Output
 
 from broker.amqp import consuming, dispatch
 from broker.amqp.translate import AmqpError
 from broker.core.errors import AccessRefused, NotFound
+
+cdef enum:
+    FLAGS_DELIVERY_MODE = 0x1000    # property flags (§4.2.6.1): delivery-mode alone, what most publishers send
+    DELIVERY_MODE_PERSISTENT = 2
 
 cdef bytes DIRECT_REPLY_TO = b"amq.rabbitmq.reply-to"
 
@@ -125,24 +129,11 @@ cdef class Channel(Publisher):
         return 0
 
     cdef int finish_message(self) except -1:
-        """The message is whole: route it, and remember what its publisher is owed."""
+        """The content that came frame by frame is whole."""
         cdef message_t* message = self.message
-        cdef int outcome
         self.message = NULL
         self.expects = EXPECT_METHOD
-        self.messages_published += 1
-        try:
-            if self.transaction is not None:
-                self.transaction.publish(self.exchange, message_view(message), self.mandatory)
-                return 0
-            outcome = self.exchange.publish(message)
-            if outcome == 0 and self.mandatory:
-                self.send_return(message)
-            if self.confirms and self.count_published(outcome):
-                self.connection.tell_later(self)
-        finally:
-            message_unref(message)
-        return 0
+        return publish_message(self, message)
 
     cdef void send_return(self, message_t* message) noexcept:
         """basic.return with 312 NO_ROUTE: mandatory, and nobody took it (§1.8.3.8)."""
@@ -163,10 +154,6 @@ cdef class Channel(Publisher):
     cdef int refused(self, uint64_t first, uint64_t last) except -1:
         write_tag(self.output, self.number, BASIC_NACK, last, last > first)
         return 0
-
-    def tell(self):
-        """Sends the confirms that a read has made due."""
-        self.tell_accepted()
 
     # ── out: deliveries, and their end ────────────────────────────────────────────────────────────────────────────
 
@@ -222,13 +209,9 @@ cdef class Channel(Publisher):
 
     # ── what the cold half sets ───────────────────────────────────────────────────────────────────────────────────
 
-    cdef int send(self, bytes frames) except -1:
-        self.output.write(frames, len(frames))
-        return 0
-
     def send_frames(self, bytes frames):
         """Sends whole frames."""
-        self.send(frames)
+        self.output.write(frames, len(frames))
 
     def select_confirms(self):
         """confirm.select: from now on every publish is numbered and confirmed."""
@@ -264,10 +247,6 @@ cdef class Channel(Publisher):
             self.vhost.default_exchange.forget_routes(self.reply_target.name.encode())
             self.reply_target = None
 
-    def start_closing(self):
-        """channel.close was sent: until close-ok everything is ignored."""
-        self.is_closing = True
-
     def close(self):
         """Ends the channel: consumers go, what was not settled returns to its queues, in order."""
         self.forget_awaited()
@@ -296,7 +275,7 @@ ctypedef struct publish_t:
     bint mandatory
 
 
-cdef int read_publish(const char* arguments, size_t size, publish_t* publish) except -1:
+cdef inline int read_publish(const char* arguments, size_t size, publish_t* publish) except -1:
     """The arguments of basic.publish: reserved-1:short exchange:shortstr routing-key:shortstr mandatory, immediate."""
     cdef uint8_t bits
     if size < 5 or size < <size_t>5 + <uint8_t>arguments[2]:
@@ -314,11 +293,34 @@ cdef int read_publish(const char* arguments, size_t size, publish_t* publish) ex
     return 0
 
 
+cdef inline int publish_message(Channel channel, message_t* message) except -1:
+    """Takes over a whole message: routes it, and remembers what its publisher is owed."""
+    cdef Exchange exchange = channel.exchange           # held: a dead letter's way may end this channel
+    cdef int outcome
+    channel.messages_published += 1
+    try:
+        if channel.transaction is not None:
+            channel.transaction.publish(exchange, message_view(message), channel.mandatory)
+            return 0
+        outcome = exchange.publish(message)
+        if outcome == 0 and channel.mandatory:
+            channel.send_return(message)
+        if channel.confirms and channel.count_published(outcome):
+            channel.connection.tell_later(channel)
+    finally:
+        message_unref(message)
+    return 0
+
+
 cdef inline int choose_exchange(Channel channel, publish_t* publish) except -1:
     """Mostly it is the exchange of the last publish."""
-    if channel.exchange is None or channel.exchange.deleted \
-            or <size_t>PyBytes_GET_SIZE(channel.exchange.name_bytes) != publish.exchange_size \
-            or not same_bytes(PyBytes_AS_STRING(channel.exchange.name_bytes), publish.exchange, publish.exchange_size):
+    cdef PyObject* exchange = <PyObject*>channel.exchange           # borrowed, as its name
+    cdef PyObject* name = NULL
+    if exchange != <PyObject*>None:
+        name = <PyObject*>(<Exchange>exchange).name_bytes
+    if name == NULL or (<Exchange>exchange).deleted \
+            or <size_t>PyBytes_GET_SIZE(<bytes>name) != publish.exchange_size \
+            or not same_bytes(PyBytes_AS_STRING(<bytes>name), publish.exchange, publish.exchange_size):
         channel.exchange = find_exchange(channel, publish.exchange[:publish.exchange_size])
     if not channel.publishes:
         channel.publishes = True
@@ -343,7 +345,7 @@ cdef int on_publish(Channel channel, const char* arguments, size_t size) except 
 
 
 cdef Py_ssize_t publish_whole(Channel channel, const char* data, size_t size, size_t method_size) except -1:
-    """A publish whose content is there as well: header and one body frame (or none), on this channel, behind the method.
+    """A publish whose content is there as well: behind the method a header and a body frame, or none, on this channel.
 
     `data` is at the method's frame, whose payload of `method_size` bytes is complete. Returns how many bytes all frames
     take, or 0 where it is not so simple: then they are taken one by one, and what is wrong is found there.
@@ -354,6 +356,7 @@ cdef Py_ssize_t publish_whole(Channel channel, const char* data, size_t size, si
     cdef const char* body
     cdef const char* end = data + size
     cdef size_t header_size, body_size
+    cdef uint32_t flags
     if end - header < FRAME_OVERHEAD + HEADER_FIXED + 2 or header[0] != FRAME_HEADER \
             or load16(header + 1) != <uint16_t>channel.number:
         return 0
@@ -365,26 +368,34 @@ cdef Py_ssize_t publish_whole(Channel channel, const char* data, size_t size, si
     body_size = load64(header + 11)
     body = header + FRAME_OVERHEAD + header_size
     if body_size:
-        if body_size > channel.payload_max or <size_t>(end - body) < FRAME_OVERHEAD + body_size \
+        if body_size > channel.payload_max or body_size > channel.message_bytes_max \
+                or <size_t>(end - body) < FRAME_OVERHEAD + body_size \
                 or body[0] != FRAME_BODY or load16(body + 1) != <uint16_t>channel.number \
                 or load32(body + 3) != body_size or <uint8_t>body[7 + body_size] != FRAME_END:
             return 0
     read_publish(data + 11, method_size - 4, &publish)
     choose_exchange(channel, &publish)
-    message = message_new(PyBytes_AS_STRING(channel.exchange.name_bytes), publish.exchange_size, publish.routing_key,
+    message = message_new(publish.exchange, publish.exchange_size, publish.routing_key,
                           publish.routing_key_size, header + 7 + HEADER_FIXED, header_size - HEADER_FIXED, body_size)
     if message == NULL:
         raise AmqpError(506, f"no memory for a message of {body_size} bytes")
     message.publisher = channel.connection_number
     channel.mandatory = publish.mandatory
-    channel.message = message
-    channel.expects = EXPECT_BODY
-    check_properties(channel, message)
-    message = channel.message                       # a reply address makes it another one
+    flags = load16(header + 7 + HEADER_FIXED)
+    if flags == FLAGS_DELIVERY_MODE and header_size == HEADER_FIXED + 3:
+        if header[7 + HEADER_FIXED + 2] == DELIVERY_MODE_PERSISTENT:
+            message.flags = MESSAGE_PERSISTENT
+    elif flags or header_size != HEADER_FIXED + 2:
+        channel.message = message
+        channel.expects = EXPECT_BODY
+        check_properties(channel, message)
+        message = channel.message                       # a reply address makes it another one
+        channel.message = NULL
+        channel.expects = EXPECT_METHOD
     if body_size:
-        memcpy(message_body(message), body + 7, body_size)
+        copy_bytes(message_body(message), body + 7, body_size)
         body += FRAME_OVERHEAD + body_size
-    channel.finish_message()
+    publish_message(channel, message)
     return body - data
 
 
@@ -469,7 +480,7 @@ cdef int settle(Channel channel, uint64_t tag, bint multiple, int outcome) excep
 
 
 cdef int wake_after(Channel channel, Queue queue) except -1:
-    """A settled delivery gives credit: to its consumer's queue, and, where the channel has a limit, to all of its queues."""
+    """A settled delivery gives credit: to its consumer's queue; where the channel has a limit, to all of its queues."""
     queue.wake()
     if channel.prefetch_count and len(channel.consumers) > 1:
         channel.wake()

@@ -9,7 +9,8 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from broker.wire.octets cimport copy_bytes, load16, load32, load64, store16, store32, store64
+from broker.core.message cimport copy_bytes
+from broker.wire.octets cimport load16, load32, load64, store16, store32, store64
 
 cdef enum:
     FRAME_METHOD = 1

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-class SyntaxFault(Exception):
+class SyntaxFault(Exception):  # noqa: N818 (the specification's word)
     """The arguments are not what the method's signature says."""
 
 def arguments_of(payload: bytes, signature: bytes) -> list[Any]: ...

@@ -1,7 +1,6 @@
 """Method arguments by their signatures: see codec.pxd for the layout and `methods` for the table."""
 
 from libc.stdint cimport uint8_t, uint32_t
-from libc.string cimport memcpy
 
 from broker.amqp.methods import BY_NAME
 from broker.core.errors import TableError

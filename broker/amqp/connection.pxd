@@ -26,6 +26,7 @@ cdef enum:
 cdef enum:
     RESTS_FOR_STORE = 1             # an answer waits for the disk; what comes behind it waits, too
     RESTS_FOR_ALARM = 2             # the broker lacks memory or disk, and this connection publishes
+    RESTS_FOR_DISK = 4              # it publishes faster than the disk takes
 
 cdef class AmqpConnection(Connection):
     cdef public int state
@@ -35,7 +36,7 @@ cdef class AmqpConnection(Connection):
     cdef public object negotiation          # negotiation.Negotiation
     cdef public object user
     cdef public object vhost
-    cdef public bytes raw_client_properties # as the client sent them: a field table, decoded when somebody asks
+    cdef public bytes raw_client_properties     # as the client sent them: a field table, decoded when somebody asks
     cdef public bint hears_blocked          # the client's capabilities
     cdef public bint hears_cancel
     cdef public uint32_t frame_max
@@ -53,10 +54,12 @@ cdef class AmqpConnection(Connection):
     cdef readonly int64_t received_ms       # when the peer was last heard
     cdef public uint64_t sent_at_beat       # output.bytes_sent at the last look (heartbeat)
     cdef readonly bint publishes
+    cdef uint64_t open_batch_bytes_max      # of the store's open batch; above it a publisher rests
     cdef readonly int64_t connected_ms
     cdef readonly uint64_t frames_received
     cdef readonly uint64_t bytes_received
 
     cdef Py_ssize_t consume(self, const char* data, Py_ssize_t at, Py_ssize_t size) except -1
+    cdef Py_ssize_t take_body(self, const char* data, Py_ssize_t at, Py_ssize_t size) except -1
     cdef bint stream(self, int number, size_t length) except -1
     cdef int on_frame(self, int type, int number, const char* payload, size_t size) except -1

@@ -3,15 +3,14 @@
 from functools import partial
 
 from cpython.ref cimport PyObject
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t
 from libc.string cimport memcmp
 
 from broker.amqp.channel cimport EXPECT_BODY, EXPECT_METHOD, Channel, body_place, body_written, publish_whole
 from broker.amqp.codec cimport (
-    BASIC_PUBLISH, FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD, FRAME_MIN_SIZE, FRAME_OVERHEAD, load16,
-    load32,
+    BASIC_PUBLISH, FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD, FRAME_MIN_SIZE, FRAME_OVERHEAD,
+    load16, load32,
 )
-from broker.core.clock cimport Clock
 from broker.wire.connection cimport Connection
 
 from broker.amqp.negotiation import Negotiation
@@ -37,6 +36,7 @@ cdef class AmqpConnection(Connection):
         self.untold = []
         self.state = AWAIT_HEADER
         self.connected_ms = self.received_ms = self.clock.now_ms
+        self.open_batch_bytes_max = endpoint.open_batch_bytes_max
         self.negotiation = Negotiation(self)
 
     cpdef opened(self):
@@ -65,6 +65,9 @@ cdef class AmqpConnection(Connection):
                 (<Channel>channel).tell_accepted()
             self.untold.clear()
         self.bytes_received += at
+        if self.publishes and self.channel is not None \
+                and self.channel.store.filling_bytes > self.open_batch_bytes_max:
+            self.rest_for_disk()
         return at
 
     cdef Py_ssize_t consume(self, const char* data, Py_ssize_t at, Py_ssize_t size) except -1:
@@ -72,9 +75,8 @@ cdef class AmqpConnection(Connection):
 
         `taken` is where to go on after an error.
         """
-        cdef size_t length, taken
+        cdef size_t length
         cdef Py_ssize_t whole
-        cdef PyObject* channel
         cdef int type
         if self.state == CLOSED:
             return size
@@ -90,19 +92,7 @@ cdef class AmqpConnection(Connection):
             if self.streaming is not None:
                 if at == size:
                     break
-                if self.frame_left:
-                    taken = min(<size_t>(size - at), self.frame_left)
-                    self.frame_left -= taken
-                    self.taken = at + taken
-                    self.in_channel = self.streaming
-                    self.streaming.on_body(data + at, taken)
-                    at = self.taken
-                    continue
-                if <uint8_t>data[at] != FRAME_END:
-                    self.taken = size
-                    raise AmqpError(501, "Invalid frame end marker")
-                self.streaming = None
-                at += 1
+                at = self.take_body(data, at, size)
                 continue
             if size - at < 7:
                 break
@@ -121,17 +111,9 @@ cdef class AmqpConnection(Connection):
                 self.taken = size
                 raise AmqpError(501, "Invalid frame end marker")
             self.taken = at + length + FRAME_OVERHEAD
-            channel = <PyObject*>self.channel
-            if type == FRAME_METHOD and length >= 4 and load32(data + at + 7) == BASIC_PUBLISH \
-                    and channel != <PyObject*>None and (<Channel>channel).number == load16(data + at + 1) \
-                    and (<Channel>channel).expects == EXPECT_METHOD and not (<Channel>channel).is_closing \
-                    and self.state == RUNNING:
-                if <PyObject*>self.in_channel != channel:
-                    self.in_channel = <Channel>channel
-                self.method = BASIC_PUBLISH
-                whole = publish_whole(<Channel>channel, data + at, size - at, length)
+            if type == FRAME_METHOD and length >= 4 and load32(data + at + 7) == BASIC_PUBLISH:
+                whole = take_publish(self, data + at, size - at, length)
                 if whole:
-                    self.frames_received += 3
                     at += whole
                     continue
             self.on_frame(type, load16(data + at + 1), data + at + 7, length)
@@ -139,6 +121,22 @@ cdef class AmqpConnection(Connection):
             if self.state == CLOSED:
                 return size
         return at
+
+    cdef Py_ssize_t take_body(self, const char* data, Py_ssize_t at, Py_ssize_t size) except -1:
+        """The next piece of a streamed body, or the end octet behind it. Where it stopped."""
+        cdef size_t taken
+        if self.frame_left:
+            taken = min(<size_t>(size - at), self.frame_left)
+            self.frame_left -= taken
+            self.taken = at + taken
+            self.in_channel = self.streaming
+            self.streaming.on_body(data + at, taken)
+            return self.taken
+        if <uint8_t>data[at] != FRAME_END:
+            self.taken = size
+            raise AmqpError(501, "Invalid frame end marker")
+        self.streaming = None
+        return at + 1
 
     cdef int on_frame(self, int type, int number, const char* payload, size_t size) except -1:
         """One whole frame. A soft error closes its channel only; what is harder goes up."""
@@ -187,7 +185,8 @@ cdef class AmqpConnection(Connection):
         """A soft error closes the channel whose frame it was, a hard one the connection (AMQP 0-9-1 §1.2)."""
         channel, self.in_channel = self.in_channel, None
         if channel is None or error.is_hard:
-            self.negotiation.fail(error, self.method)
+            # Properties have no method of their own: what is wrong with them is their publish's.
+            self.negotiation.fail(error, BASIC_PUBLISH if error.code == 502 else self.method)
         else:
             self.negotiation.fail_channel(channel, error, self.method)
 
@@ -305,6 +304,12 @@ cdef class AmqpConnection(Connection):
             self.negotiation.fail(AmqpError(541, "the store has failed: nothing can be written to disk"))
         self.go_on(RESTS_FOR_STORE)
 
+    def rest_for_disk(self):
+        """More waits for the disk than may: read on when it has what the open batch holds."""
+        if not self.rests & RESTS_FOR_DISK:
+            self.rest(RESTS_FOR_DISK)
+            self.broker.when_stored(partial(self.go_on, RESTS_FOR_DISK), partial(self.go_on, RESTS_FOR_DISK))
+
     def abort(self, str reason):
         """Cuts the connection off."""
         self.output.abort()
@@ -327,12 +332,24 @@ cdef class AmqpConnection(Connection):
         self.negotiation.send_unblocked()
         self.go_on(RESTS_FOR_ALARM)
 
-    def output_is_closed(self) -> bool:
-        """Nothing can be sent any more."""
-        return self.output.closed
-
     @property
     def bytes_sent(self) -> int:
         """Since the connection was opened."""
         return self.output.bytes_sent
 
+
+cdef inline Py_ssize_t take_publish(AmqpConnection connection, const char* data, size_t size, size_t length) except -1:
+    """A basic.publish on the channel of the last frame, with its content, in one step; 0 where it is not so simple."""
+    cdef PyObject* channel = <PyObject*>connection.channel          # borrowed
+    cdef Py_ssize_t whole
+    if channel == <PyObject*>None or (<Channel>channel).number != load16(data + 1) \
+            or (<Channel>channel).expects != EXPECT_METHOD or (<Channel>channel).is_closing \
+            or connection.state != RUNNING:
+        return 0
+    if <PyObject*>connection.in_channel != channel:
+        connection.in_channel = <Channel>channel
+    connection.method = BASIC_PUBLISH
+    whole = publish_whole(<Channel>channel, data, size, length)
+    if whole:
+        connection.frames_received += 3
+    return whole

@@ -1,12 +1,15 @@
 """A consumer on a channel: see consumer.pxd. From the queue's hand to the output buffer in one copy."""
 
+from cpython.ref cimport PyObject
+
 from broker.amqp.channel cimport Channel
 from broker.amqp.content cimport write_deliver
+from broker.amqp.unacked cimport Unacked
 from broker.core.entry cimport ENTRY_REDELIVERED, entry_t
 from broker.core.message cimport message_t, message_view
 from broker.core.queue cimport Queue
 from broker.core.target cimport ROUTED, Consumer, Target
-from broker.wire.output cimport output_full
+from broker.wire.output cimport Output, output_full
 
 from broker.amqp import consuming
 
@@ -28,26 +31,38 @@ cdef class AmqpConsumer(Consumer):
         self.arguments = arguments
         self.publisher = channel.connection.number
 
+    # Both are called per message: what they need of the channel is borrowed, without reference counting.
+
     cdef bint has_credit(self) noexcept:
-        cdef Channel channel = self.channel
-        if self.stopped or channel.is_stopped or output_full(channel.output):
+        cdef PyObject* channel = <PyObject*>self.channel
+        cdef PyObject* output = <PyObject*>(<Channel>channel).output
+        cdef PyObject* unacked
+        if self.stopped or (<Channel>channel).is_stopped or output_full(<Output>output):
             return False
-        return self.no_ack or ((self.prefetch_count == 0 or self.unacked < self.prefetch_count)
-                               and (channel.prefetch_count == 0 or channel.unacked.delivered < channel.prefetch_count)
-                               and channel.unacked.count < channel.unacked_max)
+        if self.no_ack:
+            return True
+        unacked = <PyObject*>(<Channel>channel).unacked
+        return ((self.prefetch_count == 0 or self.unacked < self.prefetch_count)
+                and ((<Channel>channel).prefetch_count == 0
+                     or (<Unacked>unacked).delivered < (<Channel>channel).prefetch_count)
+                and (<Unacked>unacked).count < (<Channel>channel).unacked_max)
 
     cdef int deliver(self, entry_t* entry) except -1:
-        cdef Channel channel = self.channel
-        cdef message_t* message = entry.message
-        cdef bytes properties = None
-        channel.delivery_tag += 1
-        if entry.delivery_count and self.queue.counts_deliveries:
-            properties = consuming.with_delivery_count(message_view(message).raw_properties, entry.delivery_count)
-        write_deliver(channel.output, channel.number, channel.payload_max, self.tag_bytes, channel.delivery_tag,
-                      entry.flags & ENTRY_REDELIVERED, message, properties)
-        if not self.no_ack:
-            channel.unacked.hold(entry, self.queue, self, channel.delivery_tag)
-        return 0
+        cdef PyObject* channel = <PyObject*>self.channel
+        cdef PyObject* output = <PyObject*>(<Channel>channel).output
+        cdef PyObject* tag = <PyObject*>self.tag_bytes
+        cdef PyObject* unacked = <PyObject*>(<Channel>channel).unacked
+        cdef PyObject* queue = <PyObject*>self.queue
+        cdef uint64_t delivery_tag = (<Channel>channel).delivery_tag + 1
+        (<Channel>channel).delivery_tag = delivery_tag
+        if entry.delivery_count and (<Queue>queue).counts_deliveries:
+            deliver_counted(self, entry)
+        else:
+            write_deliver(<Output>output, (<Channel>channel).number, (<Channel>channel).payload_max, <bytes>tag,
+                          delivery_tag, entry.flags & ENTRY_REDELIVERED, entry.message, None)
+        if self.no_ack:
+            return 0
+        return (<Unacked>unacked).hold(entry, <Queue>queue, self, delivery_tag)
 
     def stop(self):
         """No more deliveries, whatever the queue has."""
@@ -59,8 +74,18 @@ cdef class AmqpConsumer(Consumer):
         consuming.cancel_by_queue(self.channel, self)
 
 
+cdef int deliver_counted(AmqpConsumer consumer, entry_t* entry) except -1:
+    """A message that came back before, of a queue that says how often (x-delivery-count)."""
+    cdef Channel channel = consumer.channel
+    cdef bytes properties = consuming.with_delivery_count(message_view(entry.message).raw_properties,
+                                                          entry.delivery_count)
+    write_deliver(channel.output, channel.number, channel.payload_max, consumer.tag_bytes, channel.delivery_tag,
+                  entry.flags & ENTRY_REDELIVERED, entry.message, properties)
+    return 0
+
+
 cdef class ReplyTarget(Target):
-    """Direct reply-to: a consumer without a queue, addressed through the default exchange by a name nobody can guess."""
+    """Direct reply-to: a consumer without a queue, addressed through the default exchange by an unguessable name."""
 
     def __init__(self, Channel channel, str name, str tag):
         self.channel = channel

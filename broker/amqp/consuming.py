@@ -1,6 +1,7 @@
 """basic.* but publish and the acknowledgements: consuming, getting, recovering (AMQP 0-9-1 §1.8), and direct reply-to.
 
-Also the few changes that the broker makes to a message's properties on their way: the reply address, the delivery count.
+Also the few changes that the broker makes to a message's properties on their way: the reply address, the delivery
+count.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 def on_basic_qos(channel: Channel, prefetch_size: int, prefetch_count: int, is_global: bool) -> None:
     """RabbitMQ's meaning: per consumer unless global, then per channel. Windows in bytes are not offered."""
     if prefetch_size:
-        raise AmqpError(540, "prefetch_size!=0 (%d)" % prefetch_size)
+        raise AmqpError(540, f"prefetch_size!=0 ({prefetch_size})")
     channel.set_prefetch(prefetch_count, is_global)
     reply(channel, "basic.qos-ok")
 

@@ -1,7 +1,7 @@
-"""Content on its way out: basic.deliver, get-ok and return with header and body frames (§4.2.6), and the tags of confirms.
+"""Content on its way out: basic.deliver, get-ok and return with header and body frames (§4.2.6); the tags of confirms.
 
-One reservation of the output, one pass. A body is cut into frames no larger than the peer takes. Where the output is closed
-nothing is written: what the connection held returns to its queues.
+One reservation of the output, one pass. A body is cut into frames no larger than the peer takes. Where the output is
+closed nothing is written: what the connection held returns to its queues.
 """
 
 from libc.stdint cimport uint32_t, uint64_t

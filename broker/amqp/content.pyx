@@ -11,7 +11,7 @@ from broker.amqp.codec cimport (
 from broker.core.message cimport (
     message_body, message_exchange, message_properties, message_routing_key, message_t,
 )
-from broker.wire.output cimport Output
+from broker.wire.output cimport Output, output_room, output_written
 
 cdef enum:
     REPLY_NO_ROUTE = 312
@@ -23,7 +23,7 @@ cdef void write_deliver(Output output, int channel, uint32_t payload_max, bytes 
     cdef size_t tag_size = PyBytes_GET_SIZE(consumer_tag)
     cdef size_t method = 4 + 1 + tag_size + 8 + 1 + names_size(message)
     cdef size_t total = FRAME_OVERHEAD + method + content_size(message, properties, payload_max)
-    cdef char* at = output.reserve(total)
+    cdef char* at = output_room(output, total)
     if at == NULL:
         return
     at = put_frame_start(at, FRAME_METHOD, channel, method)
@@ -34,7 +34,7 @@ cdef void write_deliver(Output output, int channel, uint32_t payload_max, bytes 
     at = put_names(at + 9, message)
     at[0] = <char>FRAME_END
     put_content(at + 1, channel, message, properties, payload_max)
-    output.written(total)
+    output_written(output, total)
 
 
 cdef void write_get_ok(Output output, int channel, uint32_t payload_max, uint64_t delivery_tag, int redelivered,

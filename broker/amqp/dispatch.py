@@ -119,7 +119,7 @@ def on_tx_rollback(channel: Channel) -> None:
 
 
 def handled() -> dict[str, tuple[Callable[..., None], list[int]]]:
-    """Per method: the function `on_CLASS_METHOD` that takes it, and the positions of the arguments that are not reserved."""
+    """Per method: the function `on_CLASS_METHOD` that takes it, and where its arguments are that are not reserved."""
     functions = {
         name[3:]: function
         for place in (globals(), vars(topology), vars(consuming))

@@ -1,4 +1,4 @@
-"""What all AMQP connections of a broker share: the settings they negotiate with, their counts, heartbeats, exclusive queues."""
+"""What all AMQP connections of a broker share: what they negotiate with, counts, heartbeats, exclusive queues."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Endpoint:
         heartbeat_s: int,
         anonymous_user: str = "",
     ) -> None:
-        """`frame_max` in bytes, `heartbeat_s` in seconds: what connection.tune proposes; `anonymous_user`: "" for none."""
+        """`frame_max` (bytes), `heartbeat_s`: what connection.tune proposes; `anonymous_user`: "" for none."""
         self.frame_max = frame_max
         self.channel_max = channel_max
         self.heartbeat_s = heartbeat_s
@@ -35,6 +35,7 @@ class Endpoint:
         self.consumers_per_channel_max: int = limits.consumers_per_channel_max
         self.transaction_operations_max: int = limits.transaction_operations_max
         self.transaction_bytes_max: int = limits.transaction_bytes_max
+        self.open_batch_bytes_max: int = limits.open_batch_bytes_max
         self.connections: set[AmqpConnection] = set()
         self.exclusive_queues: defaultdict[AmqpConnection, set[Any]] = defaultdict(set)
         self.heartbeats = Heartbeats(clock)

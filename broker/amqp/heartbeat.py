@@ -1,7 +1,7 @@
-"""Heartbeats both ways (AMQP 0-9-1 §4.2.7): a peer that is silent for two intervals is gone; ours is never silent for one.
+"""Heartbeats both ways (AMQP 0-9-1 §4.2.7): a peer that is silent for two intervals is gone; we never are for one.
 
-One timer serves all connections: a wheel with a place per half second. A connection is looked at every half interval, which
-costs nothing while it idles.
+One timer serves all connections: a wheel with a place per half second. A connection is looked at every half interval,
+which costs nothing while it idles.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ class Heartbeats:
 
     def watch(self, connection: AmqpConnection) -> None:
         """From now on the peer must be heard, and hears us."""
-        self.watched[connection] = -1
         self.put(connection)
         if self.timer is None:
             self.timer = self.clock.call_at(self.clock.now_ms + TICK_MS, self.on_tick)

@@ -9,6 +9,9 @@ place under the name `reserved-N`. Everything cold is decoded and encoded by thi
 ack, nack and reject have their own code in `channel`.
 """
 
+# One line per method, however long:
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 from typing import NamedTuple

@@ -1,6 +1,7 @@
-"""The cold half of a connection: handshake, channels coming and going, errors, blocked, the end (AMQP 0-9-1 §2.2, §1.4).
+"""The cold half of a connection: handshake, channels that come and go, errors, the end (AMQP 0-9-1 §2.2, §1.4).
 
-Owns the connection's states and everything that is said on channel 0. Knows nothing of sockets; the hot half reads frames.
+Owns the connection's states and everything that is said on channel 0. Knows nothing of sockets; the hot half reads
+frames.
 """
 
 from __future__ import annotations
@@ -188,11 +189,9 @@ class Negotiation:
                 530, f"negotiated frame_max = {frame_max} is lower than the minimum allowed value ({FRAME_MIN_SIZE})"
             )
         if endpoint.frame_max and (frame_max == 0 or frame_max > endpoint.frame_max):
+            asked = "no limit" if frame_max == 0 else str(frame_max)
             raise AmqpError(
-                530,
-                f"negotiated frame_max = no limit is higher than the maximum allowed value ({endpoint.frame_max})"
-                if frame_max == 0
-                else f"negotiated frame_max = {frame_max} is higher than the maximum allowed value ({endpoint.frame_max})",
+                530, f"negotiated frame_max = {asked} is higher than the maximum allowed value ({endpoint.frame_max})"
             )
         if endpoint.channel_max and (channel_max == 0 or channel_max > endpoint.channel_max):
             asked = "no limit" if channel_max == 0 else str(channel_max)
@@ -358,6 +357,10 @@ class Negotiation:
         connection.endpoint.heartbeats.forget(connection)
         connection.broker.publishing.discard(connection)
         vhost = connection.vhost
+        # What one channel gives back must not be handed to a consumer of the next, which cannot settle it any more.
+        for channel in connection.channels.values():
+            for consumer in channel.consumers.values():
+                consumer.stop()
         for channel in list(connection.channels.values()):
             channel.close()
             connection.endpoint.channels_closed += 1

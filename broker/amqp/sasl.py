@@ -70,7 +70,7 @@ class AmqPlain(Mechanism):
 
 
 class External(Mechanism):
-    """RFC 4422 appendix A: the certificate that the peer proved in the TLS handshake names the user (its common name)."""
+    """RFC 4422 appendix A: the common name of the certificate that the peer proved in the TLS handshake is the user."""
 
     name = "EXTERNAL"
 

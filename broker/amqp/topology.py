@@ -19,8 +19,11 @@ from broker.core.errors import AccessRefused, NotFound
 
 if TYPE_CHECKING:
     from broker.amqp.channel import Channel
+    from broker.amqp.connection import AmqpConnection
 
 DIRECT_REPLY_TO = "amq.rabbitmq.reply-to"
+OWNED_LOOKED_AT = 64
+"""At every so many exclusive queues of one connection those that are gone are looked for."""
 
 
 def encoded(key: str) -> bytes:
@@ -154,7 +157,7 @@ def on_queue_declare(
             name, durable=durable, exclusive=exclusive, auto_delete=auto_delete, owner=connection, arguments=arguments
         )
     if exclusive:
-        connection.endpoint.exclusive_queues[connection].add(queue)
+        own_queue(connection, queue)
     channel.last_queue = name
     reply_when_stored(channel, before, no_wait, "queue.declare-ok", queue.name, queue.ready_count, len(queue.consumers))
 
@@ -164,6 +167,14 @@ def look_for_reply_target(channel: Channel, name: str) -> None:
     if name != DIRECT_REPLY_TO and name not in channel.vhost.reply_targets:
         raise NotFound(f"no queue '{name}' in vhost '{channel.vhost.name}'")
     reply(channel, "queue.declare-ok", name, 0, 1)
+
+
+def own_queue(connection: AmqpConnection, queue: Any) -> None:
+    """The queue goes with its connection; those that went before are forgotten now and then (one per request, say)."""
+    owned = connection.endpoint.exclusive_queues[connection]
+    owned.add(queue)
+    if len(owned) % OWNED_LOOKED_AT == 0:
+        owned.difference_update([each for each in owned if each.deleted])
 
 
 def check_dead_letter(channel: Channel, name: str, arguments: dict[str, Any]) -> None:

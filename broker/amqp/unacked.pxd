@@ -1,8 +1,8 @@
 """What a channel has delivered and not yet settled, in order of delivery tag.
 
-Owns one entry, one reference to its queue and one to its consumer per delivery: a ring with holes where some were settled.
-`multiple` is a range from the front; a single tag is found by its distance from the first, or, where auto-ack deliveries
-took tags in between, by bisection. Knows no frames and no reply codes.
+Owns one entry, one reference to its queue and one to its consumer per delivery: a ring with holes where some were
+settled. `multiple` is a range from the front; a single tag is found by its distance from the first, or, where
+auto-ack deliveries took tags in between, by bisection. Knows no frames and no reply codes.
 
 Invariants: tags grow along the ring; the first place is never a hole.
 """
@@ -33,8 +33,8 @@ cdef class Unacked:
     cdef int hold(self, entry_t* entry, Queue queue, Consumer consumer, uint64_t tag) except -1
     # Settles (queue.pxd: COMPLETE, REQUEUE, DISCARD) one delivery; its queue, to be woken, or None for an unknown tag.
     cdef Queue settle(self, uint64_t tag, int outcome)
-    # Settles every delivery up to `tag`; their queues, to be woken.
-    cdef set settle_up_to(self, uint64_t tag, int outcome)
+    # Settles every delivery up to `tag`; their queues are the keys, to be woken in this order.
+    cdef dict settle_up_to(self, uint64_t tag, int outcome)
     cdef uint64_t first_tag(self) noexcept      # 0: there is none
     # Takes the first delivery out without settling it: the caller owns entry and references (`consumer` may be NULL).
     cdef entry_t take_first(self, PyObject** queue, PyObject** consumer) except *

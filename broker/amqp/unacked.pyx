@@ -51,8 +51,8 @@ cdef class Unacked:
         queue.settle(&entry, outcome)
         return queue
 
-    cdef set settle_up_to(self, uint64_t tag, int outcome):
-        cdef set queues = set()
+    cdef dict settle_up_to(self, uint64_t tag, int outcome):
+        cdef dict queues = {}
         cdef Queue queue, last = None
         cdef unacked_t* place
         cdef entry_t entry
@@ -64,7 +64,7 @@ cdef class Unacked:
                 break
             queue = <Queue>place.queue
             if queue is not last:
-                queues.add(queue)
+                queues[queue] = None
                 last = queue
             take(self, place, &entry)
             queue.settle(&entry, outcome)
@@ -134,25 +134,40 @@ cdef void take(Unacked unacked, unacked_t* place, entry_t* entry) noexcept:
     Py_XDECREF(queue)
 
 
-cdef set requeue_up_to(Unacked unacked, uint64_t tag):
-    """Newest first: then each goes back to the very front of its queue."""
-    cdef set queues = set()
-    cdef size_t index = 0
-    cdef unacked_t* place
+cdef dict requeue_up_to(Unacked unacked, uint64_t tag):
+    """Newest first: then each goes back to the very front of its queue.
+
+    A message that came back too often is dead-lettered, perhaps to a consumer of this very channel: then `hold` moves
+    the places while we walk them. So each is looked up by its tag.
+    """
+    cdef dict queues = {}
+    cdef unacked_t* place = last_up_to(unacked, tag)
     cdef Queue queue
     cdef entry_t entry
-    while index < unacked.used and place_at(unacked, index).tag <= tag:
-        index += 1
-    while index > 0 and unacked.count:
-        index -= 1
-        place = place_at(unacked, index)
-        if place.queue == NULL:
-            continue
+    while place != NULL:
+        tag = place.tag
         queue = <Queue>place.queue
-        queues.add(queue)
+        queues[queue] = None
         take(unacked, place, &entry)
         queue.settle(&entry, REQUEUE)
+        place = last_up_to(unacked, tag - 1)
     return queues
+
+
+cdef unacked_t* last_up_to(Unacked unacked, uint64_t tag) noexcept:
+    """The newest delivery whose tag is not above `tag`; NULL where there is none."""
+    cdef size_t low = 0, high = unacked.used, middle
+    while low < high:
+        middle = (low + high) >> 1
+        if place_at(unacked, middle).tag <= tag:
+            low = middle + 1
+        else:
+            high = middle
+    while low > 0:
+        low -= 1
+        if place_at(unacked, low).queue != NULL:
+            return place_at(unacked, low)
+    return NULL
 
 
 cdef int resize(Unacked unacked) except -1:

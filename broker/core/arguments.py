@@ -23,6 +23,10 @@ STREAM = "stream"
 QUEUE_TYPES = (CLASSIC, QUORUM, STREAM)
 OVERFLOWS = ("drop-head", "reject-publish", "reject-publish-dlx")
 QUORUM_DELIVERY_LIMIT = 20
+DELIVERY_LIMIT_MAX = 65_535
+"""Deliveries are counted in 16 bits: what is larger is no limit either."""
+ROUTING_KEY_BYTES_MAX = 255
+"""A routing key is a shortstr wherever it is delivered (AMQP 0-9-1 §4.2.5.3)."""
 PRIORITY_MAX = 255
 EXPIRY_MS_MAX = 315_360_000_000
 """Ten years: RabbitMQ's limit."""
@@ -172,6 +176,14 @@ def wrong_text(value: object) -> str | None:
     return None if isinstance(value, str | bytes) else f"{{unacceptable_type,{type_name(value)}}}"
 
 
+def wrong_routing_key(value: Any) -> str | None:
+    """Text that fits into a shortstr."""
+    if (wrong := wrong_text(value)) is not None:
+        return wrong
+    size = len(value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape"))
+    return f"{{too_long,{size}}}" if size > ROUTING_KEY_BYTES_MAX else None
+
+
 def wrong_version(value: Any) -> str | None:
     """A version of classic queues: accepted, and without effect here."""
     return wrong_count(value) or (None if value in (1, 2) else f"\"unsupported queue version '{value}'\"")
@@ -193,7 +205,7 @@ QUEUE_CHECKS: dict[str, Callable[[Any], str | None]] = {
     "x-expires": wrong_expires,
     "x-message-ttl": wrong_ttl,
     "x-dead-letter-exchange": wrong_text,
-    "x-dead-letter-routing-key": wrong_text,
+    "x-dead-letter-routing-key": wrong_routing_key,
     "x-dead-letter-strategy": one_of(("at-most-once", "at-least-once"), "invalid_dlx_strategy"),
     "x-max-length": wrong_count,
     "x-max-length-bytes": wrong_count,
@@ -298,7 +310,7 @@ def name_argument(arguments: Mapping[str, Any], name: str) -> str | None:
 def delivery_limit(queue_type: str, arguments: Mapping[str, Any]) -> int | None:
     """How often a message may come back; a negative limit means none, as in RabbitMQ 4."""
     limit: int | None = arguments.get("x-delivery-limit", QUORUM_DELIVERY_LIMIT if queue_type == QUORUM else None)
-    return limit if limit is not None and limit >= 0 else None
+    return min(limit, DELIVERY_LIMIT_MAX) if limit is not None and limit >= 0 else None
 
 
 def check_quorum(resource: str, *, durable: bool, exclusive: bool, auto_delete: bool) -> None:

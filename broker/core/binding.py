@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from broker.core.properties import encode_table
+from storage import layout
 
 QUEUE = "queue"
 EXCHANGE = "exchange"
@@ -23,6 +24,10 @@ class Binding:
         self.key = key
         self.arguments = arguments
         self.identity = identity(destination_kind, destination.name, key, arguments)
+
+    def definition_key(self, vhost: str) -> bytes:
+        """Where the store keeps it: the key is made of everything that tells bindings apart."""
+        return layout.definition_key("binding", vhost, self.source.name, *self.identity)
 
 
 def identity(destination_kind: str, destination_name: str, key: bytes, arguments: dict[str, Any]) -> tuple[Any, ...]:

@@ -15,7 +15,6 @@ from broker.core.access import Access
 from broker.core.binding import EXCHANGE, QUEUE
 from broker.core.delayed import Delayed
 from broker.core.errors import InvalidPath
-from broker.core.exchange import accept_all
 from broker.core.queue import Queue
 from broker.core.vhost import VirtualHost
 from storage import layout
@@ -71,7 +70,7 @@ class Broker:
     # ── start and stop ────────────────────────────────────────────────────────────────────────────────────────────
 
     def restore(self) -> Restored:
-        """Bring back what the store has: definitions, then for each queue where its messages are (no bodies are read)."""
+        """Bring back what the store has: definitions, then for each queue where its messages are on disk."""
         started = time.perf_counter()
         queues: dict[int, Queue] = {}
         definitions = {kind: list(self.definitions(kind)) for kind in ("vhost", "exchange", "queue", "binding")}
@@ -174,8 +173,8 @@ class Broker:
         """Route a delayed message whose time has come."""
         vhost = self.vhosts.get(vhost_name)
         exchange = vhost.exchanges.get(exchange_name) if vhost is not None else None
-        if exchange is not None:
-            accept_all(message, exchange.resolve(message.routing_key, message).targets)
+        if vhost is not None and exchange is not None:
+            vhost.publish_carbon_copies(exchange, message)
 
     # ── back-pressure (law 3) ─────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,7 +1,7 @@
 """Whose turn it is: the consumers of one queue.
 
-Owns the order in which consumers are served: the highest priority first, round-robin within it; or one alone (single active
-consumer, exclusive). Knows neither the queue's messages nor what a delivery is.
+Owns the order in which consumers are served: the highest priority first, round-robin within it; or one alone (single
+active consumer, exclusive). Knows neither the queue's messages nor what a delivery is.
 
 Invariant: `ordered` is by priority, highest first, and among equals by arrival.
 """

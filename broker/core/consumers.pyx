@@ -50,7 +50,8 @@ cdef class Consumers:
         while index < len(self.ordered) and (<Consumer>self.ordered[index]).priority >= consumer.priority:
             index += 1
         self.ordered.insert(index, consumer)
-        self.note_change()
+        self.count += 1
+        self.has_no_local = self.has_no_local or consumer.no_local
         consumer.is_active = not self.single_active
         self.choose_active()
 
@@ -59,7 +60,9 @@ cdef class Consumers:
         if consumer not in self.ordered:
             return False
         self.ordered.remove(consumer)
-        self.note_change()
+        self.count -= 1
+        if consumer.no_local:           # only then: ten thousand consumers may leave one after the other
+            self.has_no_local = any(other.no_local for other in self.ordered)
         if consumer is self.active:
             # The next one waits for what this one holds: what is given back then comes first, in order.
             self.active_leaves = True
@@ -69,15 +72,11 @@ cdef class Consumers:
     def clear(self) -> list:
         """Takes everybody out."""
         gone, self.ordered = self.ordered, []
+        self.count = 0
+        self.has_no_local = False
         self.active = None
         self.active_leaves = False
-        self.note_change()
         return gone
-
-    def note_change(self):
-        """What `next` wants to know at once."""
-        self.count = len(self.ordered)
-        self.has_no_local = any(consumer.no_local for consumer in self.ordered)
 
     def replace_active(self):
         """The active consumer has left and settled everything: the next one's turn."""

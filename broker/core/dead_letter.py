@@ -32,6 +32,7 @@ EXPIRED = "expired"
 REJECTED = "rejected"
 MAXLEN = "maxlen"
 DELIVERY_LIMIT = "delivery_limit"
+COUNT_MAX = 2**63 - 2
 
 
 def text(value: bytes) -> str:
@@ -114,7 +115,8 @@ def deaths_with(deaths: object, death: dict[str, Any]) -> list[object]:
             others.append(entry)
             continue
         count = entry.get("count")
-        known = {**entry, "count": Long(count if isinstance(count, int) else 1)}
+        # A client may have written anything; what does not fit into 64 bits could not be encoded again.
+        known = {**entry, "count": Long(min(count, COUNT_MAX) if isinstance(count, int) else 1)}
         if died_of(entry, queue, reason):
             # The first time, exchange and keys stay: the entry tells of the first death of its kind.
             death = {**known, "count": Long(int(known["count"]) + 1)}

@@ -13,20 +13,22 @@ starts only when the deletes of the one before are committed, so that no scan se
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import msgpack
-from storage.interface import CallbackWaiter
 
 from broker.core.message import Message
 from broker.core.properties import header_value, replace_headers
+from storage.interface import CallbackWaiter
 from storage.layout import Database, delayed_key, delayed_parts
 
 log = logging.getLogger("hubbub.delayed")
 
 X_DELAY = "x-delay"
+INTEGER = re.compile(r"\s*[+-]?[0-9]{1,18}\s*")
 DELAY_MS_MAX = 2**32 - 1
 SLICE_MESSAGES = 256
 LISTED_AT_ONCE = 1000
@@ -51,7 +53,7 @@ class DelayedMessage:
 def delay_ms(raw_properties: bytes) -> int:
     """The message's `x-delay` in milliseconds: an integer, or a text that is one; 0 where there is none to respect."""
     value = header_value(raw_properties, X_DELAY)
-    if isinstance(value, str) and value.strip().lstrip("+-").isdecimal() and len(value) < 20:
+    if isinstance(value, str) and INTEGER.fullmatch(value):
         value = int(value)
     if isinstance(value, float) and abs(value) <= DELAY_MS_MAX:
         value = int(value)

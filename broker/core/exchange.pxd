@@ -1,7 +1,7 @@
 """Where messages are published to: resolves a routing key to targets once, then reads the answer from its cache.
 
-Owns routing through bindings, alternate exchanges and exchange-to-exchange bindings. The types (`exchange_types`) know only
-which of their own bindings match.
+Owns routing through bindings, alternate exchanges and exchange-to-exchange bindings. The types (`exchange_types`)
+know only which of their own bindings match.
 """
 
 from libc.stdint cimport uint64_t

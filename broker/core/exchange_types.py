@@ -1,7 +1,7 @@
 """The exchange types: which of an exchange's own bindings match a message (AMQP 0-9-1 §3.1.3, RabbitMQ's extensions).
 
-Each knows its own index and nothing of queues, caches or alternates. All are asked only when the answer is not known yet,
-except where it depends on the message itself (headers, consistent hash).
+Each knows its own index and nothing of queues, caches or alternates. All are asked only when the answer is not known
+yet, except where it depends on the message itself (headers, consistent hash).
 """
 
 from __future__ import annotations

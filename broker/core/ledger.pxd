@@ -3,7 +3,8 @@
     accepted + restored = acknowledged + delivered_no_ack + expired + rejected + dropped_* + purged + ready + unacked
 
 Counters live where the event happens and cost one addition. Dead-lettering is not a way out of its own: a dead-lettered
-message is counted by its reason (expired, rejected, dropped_maxlen, dropped_delivery_limit) and again in `dead_lettered`.
+message is counted by its reason (expired, rejected, dropped_maxlen, dropped_delivery_limit) and again in
+`dead_lettered`.
 """
 
 from libc.stdint cimport int64_t, uint64_t

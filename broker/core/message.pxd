@@ -1,12 +1,13 @@
 """The canonical Message, as the core's and the dialects' cold code sees it: a thin view of `message_t`.
 
-Hot code passes `message_t*` (storage.records) and never makes one of these. The properties stay as they came, AMQP 0-9-1
-§4.2.6.1; a dialect with other properties translates them in its `translate`.
+Hot code passes `message_t*` (storage.records) and never makes one of these. The properties stay as they came, AMQP
+0-9-1 §4.2.6.1; a dialect with other properties translates them in its `translate`.
 """
 
 from libc.stddef cimport size_t
 
 from broker.core.properties cimport properties_t
+from storage.octets cimport copy_bytes, same_bytes
 from storage.records cimport (                      # what the dialects may know of storage, they know from here
     MESSAGE_HAS_HEADERS, MESSAGE_PERSISTENT, message_body, message_exchange, message_new, message_properties,
     message_ref, message_routing_key, message_size, message_t, message_unref,

@@ -1,7 +1,7 @@
 """Whoever publishes and is told "yes" only when the store has it (law 1): an AMQP channel, an MQTT session, a client.
 
-Numbers what is published 1, 2, 3 … and remembers, per batch, the last number that waits for it, so that one commit costs one
-call however many messages it carries.
+Numbers what is published 1, 2, 3 … and remembers, per batch, the last number that waits for it, so that one commit
+costs one call however many messages it carries.
 """
 
 from libc.stdint cimport uint32_t, uint64_t

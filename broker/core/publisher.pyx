@@ -3,7 +3,7 @@
 from libc.stdlib cimport free, malloc
 
 from broker.core.target cimport REFUSED, STORED
-from storage.interface cimport Store, Waiter
+from storage.interface cimport Waiter
 
 
 cdef class Publisher(Waiter):
@@ -50,7 +50,7 @@ cdef class Publisher(Waiter):
             if first.batch > batch:
                 break
             number = first.last
-            self.awaited_head = (self.awaited_head + 1) % self.awaited_capacity
+            self.awaited_head = (self.awaited_head + 1) & (self.awaited_capacity - 1)
             self.awaited_count -= 1
         if number:
             self.tell_committed(number)
@@ -86,7 +86,7 @@ cdef class Publisher(Waiter):
 cdef inline awaited_t* last_awaited(Publisher publisher) noexcept:
     if publisher.awaited_count == 0:
         return NULL
-    return &publisher.awaited[(publisher.awaited_head + publisher.awaited_count - 1) % publisher.awaited_capacity]
+    return &publisher.awaited[(publisher.awaited_head + publisher.awaited_count - 1) & (publisher.awaited_capacity - 1)]
 
 
 cdef awaited_t* await_batch(Publisher publisher, uint64_t batch) except NULL:
@@ -100,12 +100,12 @@ cdef awaited_t* await_batch(Publisher publisher, uint64_t batch) except NULL:
         if awaited == NULL:
             raise MemoryError
         for index in range(publisher.awaited_count):
-            awaited[index] = publisher.awaited[(publisher.awaited_head + index) % publisher.awaited_capacity]
+            awaited[index] = publisher.awaited[(publisher.awaited_head + index) & (publisher.awaited_capacity - 1)]
         free(publisher.awaited)
         publisher.awaited = awaited
         publisher.awaited_capacity = capacity
         publisher.awaited_head = 0
-    place = &publisher.awaited[(publisher.awaited_head + publisher.awaited_count) % publisher.awaited_capacity]
+    place = &publisher.awaited[(publisher.awaited_head + publisher.awaited_count) & (publisher.awaited_capacity - 1)]
     place.batch = batch
     place.last = 0
     publisher.awaited_count += 1

@@ -5,8 +5,8 @@ frames or sockets. Order and memory of what is ready are ReadyList's; bytes on d
 
     accept ──▶ deliver at once to a consumer with credit, or ready ──▶ deliver ──▶ settle(COMPLETE | REQUEUE | DISCARD)
 
-Invariants: `ledger` sums up (law 4); a message that must last has a slot in the store before a consumer sees it, unless the
-delivery itself settles it.
+Invariants: `ledger` sums up (law 4); a message that must last has a slot in the store before a consumer sees it,
+unless the delivery itself settles it.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -74,5 +74,6 @@ cdef class Queue(Target):
     cdef ReadyList next_level(self)                               # the one to be served next; None: all are empty
     cdef int hand_over(self, Consumer consumer, entry_t* entry) except -1
     cdef int drop_expired(self) except -1
+    cdef int watch_expiry(self) except -1
     cdef int drop_overflow(self) except -1
     cdef int dead_letter(self, entry_t* entry, str reason) except -1

@@ -1,5 +1,7 @@
 """The one queue class of every protocol: see queue.pxd for what it owns and its invariants."""
 
+from cpython.list cimport PyList_GET_ITEM
+from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from broker.core.clock cimport Clock
@@ -77,6 +79,8 @@ cdef class Queue(Target):
             self.ledger.accepted += 1
             self.ledger.dropped_no_local += 1
             return ROUTED
+        if self.ready_count == 0 and not self.nobody_has_credit and hand_through(self, message):
+            return ROUTED
         entry.message = message_ref(message)
         entry.position = self.next_position
         self.next_position += 1
@@ -124,10 +128,10 @@ cdef class Queue(Target):
             self.may_expire = True
             if entry.expires_at_ms <= self.clock.now_ms:
                 self.drop_expired()
-            elif self.expiry_timer is None:
-                self.watch_expiry()
         if not self.nobody_has_credit and self.consumers.count:
             self.deliver()
+        if self.may_expire:
+            self.watch_expiry()
         return outcome
 
     # ── out ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -175,6 +179,8 @@ cdef class Queue(Target):
                 self.hand_over(consumer, &entry)
         finally:
             self.delivering = False
+        if self.may_expire:
+            self.watch_expiry()
         return 0
 
     cdef int hand_over(self, Consumer consumer, entry_t* entry) except -1:
@@ -220,6 +226,8 @@ cdef class Queue(Target):
             self.ledger.got += 1
             self.unacked_count += 1
             self.unacked_bytes += entry.message.body_size
+        if self.may_expire:
+            self.watch_expiry()
         return True
 
     cdef int settle(self, entry_t* entry, int outcome) except -1:
@@ -286,24 +294,29 @@ cdef class Queue(Target):
         message_unref(entry.message)
         return 0
 
-    def watch_expiry(self):
-        """One timer per queue that has a deadline: the earliest among the heads."""
+    cdef int watch_expiry(self) except -1:
+        """Called where a head may be another: one timer per queue, no later than the earliest deadline of the heads."""
         cdef ReadyList level
         cdef entry_t* head
         cdef int64_t due_ms = 0
-        self.expiry_timer = None
-        if self.deleted:
-            return
+        if self.ready_count == 0:
+            self.may_expire = False         # until a message with a deadline comes, or comes back
+            return 0
         for level in self.levels:
             if level.count:
                 head = level.peek()
                 if head != NULL and head.expires_at_ms and (due_ms == 0 or head.expires_at_ms < due_ms):
                     due_ms = head.expires_at_ms
-        if due_ms:
-            self.expiry_timer = self.clock.call_at(due_ms, self.on_expiry_due)
+        if due_ms == 0 or (self.expiry_timer is not None and self.expiry_timer.due_ms <= due_ms):
+            return 0                        # a timer that is early finds out and watches again
+        if self.expiry_timer is not None:
+            self.expiry_timer.cancel()
+        self.expiry_timer = self.clock.call_at(due_ms, self.on_expiry_due)
+        return 0
 
     def on_expiry_due(self):
-        """The earliest deadline has come."""
+        """The earliest deadline has come, or had come for a head that was taken before."""
+        self.expiry_timer = None
         if not self.deleted:
             self.drop_expired()
             self.watch_expiry()
@@ -404,13 +417,36 @@ cdef class Queue(Target):
     @property
     def memory_bytes(self) -> int:
         """Bytes of the ready messages that are held in memory."""
-        return sum((<ReadyList>level).memory_bytes for level in self.levels)
+        return sum(level.held_bytes() for level in self.levels)
 
     @property
     def counts(self) -> dict:
         """The ledger (ledger.pxd says what each word counts), and `unaccounted`, which is 0."""
         counts = self.ledger
         return {**counts, "unaccounted": ledger_unaccounted(&self.ledger, self.ready_count, self.unacked_count)}
+
+
+cdef inline bint hand_through(Queue queue, message_t* message) except -1:
+    """The shortest way: an empty queue and one consumer that does not acknowledge. The delivery settles the message."""
+    cdef PyObject* consumers = <PyObject*>queue.consumers           # borrowed: nothing here can end it
+    cdef PyObject* consumer
+    cdef entry_t entry
+    if (<Consumers>consumers).count != 1 or (<Consumers>consumers).single_active:
+        return False
+    consumer = <PyObject*>(<Consumers>consumers).ordered
+    consumer = PyList_GET_ITEM(<list>consumer, 0)
+    if not (<Consumer>consumer).no_ack or (<Consumer>consumer).no_local or not (<Consumer>consumer).has_credit():
+        return False
+    queue.ledger.accepted += 1
+    queue.ledger.delivered_no_ack += 1
+    queue.delivered_up_to = queue.next_position
+    queue.next_position += 1
+    entry.message = message
+    entry.segment = 0
+    entry.delivery_count = 0
+    entry.flags = 0
+    (<Consumer>consumer).deliver(&entry)
+    return True
 
 
 cdef inline uint64_t total_bytes(Queue queue) noexcept:
@@ -478,7 +514,8 @@ cdef int give_back(Queue queue, entry_t* entry) except -1:
     queue.ready_count += 1
     if queue.is_limited and queue.overflow == OVERFLOW_DROP_HEAD:
         queue.drop_overflow()
-    if entry.expires_at_ms and queue.expiry_timer is None:
+    if entry.expires_at_ms:
+        queue.may_expire = True
         queue.watch_expiry()
     return 0
 

@@ -2,9 +2,9 @@
 
     front (ring) ──▶ runs (segment, first slot, count) ──▶ tail (ring, until its batch is on disk)
 
-Owns order and memory, knows nothing of consumers or limits. A short queue lives in `front` alone. When `front` passes the
-memory budget the list *pages*: what is pushed waits in `tail` only until the store has it, then is forgotten but for its
-place. `pop` reads runs back as `front` runs dry. A backlog of 10 million messages costs a few thousand runs.
+Owns order and memory, knows nothing of consumers or limits. A short queue lives in `front` alone. When `front` passes
+the memory budget the list *pages*: what is pushed waits in `tail` only until the store has it, then is forgotten but
+for its place. `pop` reads runs back as `front` runs dry. A backlog of 10 million messages costs a few thousand runs.
 
 Invariants: positions grow from front over runs to tail; while `runs` or `tail` hold anything, nothing is pushed to
 `front`; every entry in `tail` has a slot in the store.

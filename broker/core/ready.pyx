@@ -2,7 +2,9 @@
 
 from libc.stdlib cimport free, malloc, realloc
 
-from broker.core.entry cimport ENTRY_DURABLE, ENTRY_REDELIVERED, entry_t, ring_at, ring_clear, ring_insert, ring_pop, ring_push
+from broker.core.entry cimport (
+    ENTRY_DURABLE, ENTRY_REDELIVERED, entry_t, ring_at, ring_clear, ring_insert, ring_pop, ring_push,
+)
 from storage.interface cimport SLOT_DURABLE, SLOT_REDELIVERED, Store, loaded_t
 from storage.records cimport message_size, message_unref
 
@@ -84,6 +86,15 @@ cdef class ReadyList:
             append_run(self, entry.segment, entry.slot, 1, entry.message.body_size)
             message_unref(entry.message)
         return 0
+
+    def held_bytes(self) -> int:
+        """Bytes of messages in memory, without those that are on disk by now.
+
+        Who looks at the budget calls this: where nothing is pushed any more (publishers wait for memory), nobody else
+        would let the tail go.
+        """
+        self.page_out()
+        return self.memory_bytes
 
     cdef int page_in(self) except -1:
         """Fills the empty front from the first run, or, where none is left, from the tail."""

@@ -1,7 +1,7 @@
 """Routing keys whose targets are known: bytes → Route, bounded, forgotten by first word.
 
-A binding change makes stale what lies under the binding key's first word (everything, where that is a wildcard), not the
-whole cache: each first word has a generation in a small table, and an entry is good while its generation is.
+A binding change makes stale what lies under the binding key's first word (everything, where that is a wildcard), not
+the whole cache: each first word has a generation in a small table, and an entry is good while its generation is.
 """
 
 from libc.stddef cimport size_t

@@ -1,20 +1,22 @@
 """A virtual host: its exchanges, queues and bindings, and what may be done with them.
 
 Owns names: declaring, deleting, binding, and the rules the specifications give for these. Definitions that outlive a
-restart go into the store's open batch; whoever asked is told when that batch is on disk (the dialect waits). Knows no
-protocol: errors are `broker.core.errors`.
+restart go into the store's open batch: the dialect waits for it. Knows no protocol: errors are `broker.core.errors`.
 """
 
 from __future__ import annotations
 
+import logging
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from broker.core import arguments as argument_rules
-from broker.core import dead_letter
-from broker.core.binding import EXCHANGE, QUEUE, Binding, identity
+from broker.core import carbon_copies, dead_letter
+from broker.core.binding import QUEUE, Binding, identity
 from broker.core.errors import (
     AccessRefused,
+    CoreError,
     LimitExceeded,
     NotFound,
     PreconditionFailed,
@@ -23,7 +25,7 @@ from broker.core.errors import (
 from broker.core.exchange import Exchange, accept_all
 from broker.core.exchange_types import DefaultExchange, exchange_class
 from broker.core.message import Message
-from broker.core.properties import decode_table, encode_table, header_value, replace_headers
+from broker.core.properties import decode_table, encode_table
 from broker.core.queue import Queue
 from storage import layout
 
@@ -38,7 +40,8 @@ PREDECLARED = {
     "amq.match": "headers",
     "amq.rabbitmq.trace": "topic",
 }
-DEAD_LETTER_DEPTH_MAX = 16
+
+log = logging.getLogger("hubbub.vhost")
 
 
 class VirtualHost:
@@ -52,13 +55,12 @@ class VirtualHost:
         self.clock = broker.clock
         self.limits = broker.limits
         self.exchanges: dict[str, Exchange] = {}
+        self.by_alternate: defaultdict[str, set[Exchange]] = defaultdict(set)
         self.queues: dict[str, Queue] = {}
         self.reply_targets: dict[str, Any] = {}
         self.default_exchange = self.make_exchange("", "direct", durable=True)
         for exchange_name, type_name in PREDECLARED.items():
-            self.make_exchange(
-                exchange_name, type_name, durable=True, internal=exchange_name == "amq.rabbitmq.trace"
-            )
+            self.make_exchange(exchange_name, type_name, durable=True, internal=exchange_name == "amq.rabbitmq.trace")
         self.dead_letter_depth = 0
         self.dead_letters_waiting: list[tuple[Queue, Message, str]] = []
 
@@ -89,7 +91,9 @@ class VirtualHost:
         if delays:
             exchange.delay_messages()
         self.exchanges[name] = exchange
-        if self.uses_as_alternate(name):
+        if exchange.alternate is not None:
+            self.by_alternate[exchange.alternate].add(exchange)
+        if name in self.by_alternate:
             self.forget_all_routes()
         return exchange
 
@@ -155,21 +159,23 @@ class VirtualHost:
         self.remove_exchange(exchange)
 
     def remove_exchange(self, exchange: Exchange) -> None:
-        """Delete without conditions."""
+        """Delete without conditions; a chain of auto-delete exchanges follows without exhausting the stack."""
         exchange.deleted = True
-        del self.exchanges[exchange.name]
-        for binding in list(exchange.bindings.values()):
-            self.remove_binding(binding)
-        for binding in [binding for binding in self.bindings() if binding.destination is exchange]:
-            self.remove_binding(binding)
-        if exchange.durable:
-            self.delete_definition("exchange", exchange.name)
-        if self.uses_as_alternate(exchange.name):
-            self.forget_all_routes()
-
-    def uses_as_alternate(self, name: str) -> bool:
-        """True where some exchange names this one as its alternate."""
-        return any(exchange.alternate == name for exchange in self.exchanges.values())
+        leaving = [exchange]
+        for gone in leaving:  # grows while it is walked
+            del self.exchanges[gone.name]
+            for binding in [*gone.bindings.values(), *(each for each in self.bindings() if each.destination is gone)]:
+                if self.unwire(binding):
+                    binding.source.deleted = True
+                    leaving.append(binding.source)
+            if gone.durable:
+                self.delete_definition("exchange", gone.name)
+            if gone.alternate is not None:
+                self.by_alternate[gone.alternate].discard(gone)
+                if not self.by_alternate[gone.alternate]:
+                    del self.by_alternate[gone.alternate]
+            if gone.name in self.by_alternate:
+                self.forget_all_routes()
 
     # ── queues ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -263,7 +269,7 @@ class VirtualHost:
         )
         self.queues[name] = queue
         self.broker.queues_declared += 1
-        self.default_exchange.forget_routes(queue.name_bytes)
+        self.forget_routes(self.default_exchange, queue.name_bytes)
         return queue
 
     def delete_queue(self, queue: Queue, *, if_unused: bool = False, if_empty: bool = False) -> int:
@@ -279,7 +285,7 @@ class VirtualHost:
         if queue.deleted:
             return 0
         del self.queues[queue.name]
-        self.default_exchange.forget_routes(queue.name_bytes)
+        self.forget_routes(self.default_exchange, queue.name_bytes)
         for binding in list(queue.bindings):
             self.remove_binding(binding)
         if queue.durable and queue.exclusive_owner is None:
@@ -313,7 +319,7 @@ class VirtualHost:
         self.add_binding(binding)
         if source.durable and destination.durable and getattr(destination, "exclusive_owner", None) is None:
             self.broker.put_definition(
-                self.binding_key(binding),
+                binding.definition_key(self.name),
                 {
                     "vhost": self.name,
                     "source": source.name,
@@ -347,9 +353,14 @@ class VirtualHost:
 
     def remove_binding(self, binding: Binding) -> None:
         """Take a binding out. An auto-delete exchange goes with the last binding of which it is the source."""
+        if self.unwire(binding):
+            self.remove_exchange(binding.source)
+
+    def unwire(self, binding: Binding) -> bool:
+        """Take a binding out; True where its source has to go, too."""
         source = binding.source
         if source.bindings.pop(binding.identity, None) is None:
-            return
+            return False
         source.remove(binding)
         if binding.destination_kind == QUEUE:
             binding.destination.bindings.discard(binding)
@@ -357,9 +368,8 @@ class VirtualHost:
             binding.destination.upstreams.discard(source)
         self.forget_routes(source, binding.key)
         if source.durable and binding.destination.durable:
-            self.broker.delete_definition(self.binding_key(binding))
-        if source.auto_delete and not source.bindings and not source.deleted:
-            self.remove_exchange(source)
+            self.broker.delete_definition(binding.definition_key(self.name))
+        return bool(source.auto_delete and not source.bindings and not source.deleted)
 
     def forget_routes(self, exchange: Exchange, binding_key: bytes) -> None:
         """A binding of `exchange` changed: its cached routes, and those of all that route through it, may be wrong."""
@@ -369,7 +379,7 @@ class VirtualHost:
         while waiting:
             changed = waiting.pop()
             routes_through = set(changed.upstreams)
-            routes_through.update(other for other in self.exchanges.values() if other.alternate == changed.name)
+            routes_through.update(self.by_alternate.get(changed.name, ()))
             for upstream in routes_through - seen:
                 upstream.forget_routes(None)
                 seen.add(upstream)
@@ -383,31 +393,23 @@ class VirtualHost:
     # ── messages on their rarer ways ──────────────────────────────────────────────────────────────────────────────
 
     def publish_carbon_copies(self, exchange: Exchange, message: Message) -> int:
-        """Sender-selected distribution: the CC and BCC headers are further routing keys; BCC is not delivered."""
-        keys = [message.routing_key]
-        for name in ("CC", "BCC"):
-            copies = header_value(message.raw_properties, name)
-            if copies is None:
-                continue
-            if not isinstance(copies, list):
-                raise PreconditionFailed(
-                    f'invalid message: {{unacceptable_type_in_header,"{name}",{argument_rules.type_name(copies)}}}'
-                )
-            keys.extend(copy if isinstance(copy, bytes) else str(copy).encode() for copy in copies)
-        properties = replace_headers(message.raw_properties, {}, remove=("BCC",))
-        if properties != message.raw_properties:
-            message = Message(message.exchange, message.routing_key, properties, message.body)
+        """Route a message by its own key and those of its copies (see carbon_copies)."""
+        keys = carbon_copies.routing_keys(message)
+        message = carbon_copies.without_blind_copies(message)
         targets = {target: None for key in keys for target in exchange.resolve(key, message).targets}
+        exchange.count_routed(len(targets))
         return accept_all(message, targets)
 
     def delay(self, exchange: Exchange, message: Message) -> bool:
         """Put a message with a positive `x-delay` into the delayed index; False where it is to be routed now."""
+        carbon_copies.routing_keys(message)  # what is wrong is told now: when the message is due, nobody listens
         return self.broker.delayed.schedule(self, exchange, message)
 
     def dead_letter(self, queue: Queue, message: Message, reason: str) -> None:
         """Route a message that left `queue` unconsumed to the queue's dead-letter exchange.
 
-        Chains of dead-lettering (a full queue behind a full queue) are unrolled here, so that they can't exhaust the stack.
+        Chains of dead-lettering (a full queue behind a full queue) are unrolled here, so that they can't exhaust the
+        stack.
         """
         self.dead_letters_waiting.append((queue, message, reason))
         if self.dead_letter_depth:
@@ -415,18 +417,30 @@ class VirtualHost:
         self.dead_letter_depth = 1
         try:
             while self.dead_letters_waiting:
-                self.route_dead_letter(*self.dead_letters_waiting.pop(0))
+                try:
+                    self.route_dead_letter(*self.dead_letters_waiting.pop(0))
+                except CoreError as error:
+                    # Its publisher is long gone, and whoever settles or expires it is not to blame.
+                    log.warning(
+                        "vhost '%s': a dead letter of queue '%s' is dropped: %s", self.name, queue.name, error.text
+                    )
         finally:
             self.dead_letter_depth = 0
 
     def route_dead_letter(self, queue: Queue, message: Message, reason: str) -> None:
         """Publish the dead letter with its history in `x-death`; a queue in its own cycle does not get it again."""
-        exchange = self.exchanges.get(queue.settings.dead_letter_exchange)
+        exchange = self.exchanges.get(queue.settings.dead_letter_exchange or "")
         if exchange is None:
             return
         keys = dead_letter.routing_keys(message, queue.settings.dead_letter_routing_key)
-        letter = dead_letter.letter(message, queue=queue.name, reason=reason, exchange=exchange.name, routing_key=keys[0],
-                                    now_ms=self.clock.now_ms)
+        letter = dead_letter.letter(
+            message,
+            queue=queue.name,
+            reason=reason,
+            exchange=exchange.name,
+            routing_key=keys[0],
+            now_ms=self.clock.now_ms,
+        )
         targets = {target: None for key in keys for target in exchange.resolve(key, letter).targets}
         accept_all(
             letter,
@@ -447,11 +461,6 @@ class VirtualHost:
     def delete_definition(self, kind: str, name: str) -> None:
         """Forget a definition, with the open batch."""
         self.broker.delete_definition(layout.definition_key(kind, self.name, name))
-
-    def binding_key(self, binding: Binding) -> bytes:
-        """Where a binding's definition is: the name is made of everything that tells bindings apart."""
-        kind, destination, key, arguments = binding.identity
-        return layout.definition_key("binding", self.name, binding.source.name, kind, destination, key, arguments)
 
     def restore_exchange(self, value: dict[str, Any]) -> None:
         """Recreate a durable exchange from its definition."""
@@ -477,9 +486,6 @@ class VirtualHost:
         source = self.exchanges.get(value["source"])
         named = self.queues if value["kind"] == QUEUE else self.exchanges
         destination = named.get(value["destination"])
+        arguments = decode_table(value["arguments"])
         if source is not None and destination is not None:
-            arguments = decode_table(value["arguments"])
             self.add_binding(Binding(source, destination, value["kind"], value["key"], arguments))
-
-
-__all__ = ["EXCHANGE", "QUEUE", "VirtualHost"]

@@ -44,6 +44,7 @@ cdef class StreamEdge:
         self.buffer_start = <char*>self.buffer
         self.buffer_view = memoryview(self.buffer)
         self.links = set()
+        self.servers = []
 
     @property
     def connection_count(self):
@@ -69,16 +70,24 @@ cdef class StreamEdge:
             link.factory = factory
             return link
 
-        if listener.tls is None:
-            return await self.loop.create_server(make, sock=listener.listening)
-        return await self.loop.create_server(
-            make, sock=listener.listening, ssl=listener.tls, ssl_handshake_timeout=handshake_timeout_s,
-            ssl_shutdown_timeout=self.linger_s,
-        )
+        tls = {}
+        if listener.tls is not None:
+            tls = {"ssl": listener.tls, "ssl_handshake_timeout": handshake_timeout_s,
+                   "ssl_shutdown_timeout": self.linger_s}
+        server = await self.loop.create_server(make, sock=listener.listening, **tls)
+        self.servers.append(server)
+        return server
+
+    def stop_listening(self):
+        """Accept nobody any more; who is connected stays."""
+        for server in self.servers:
+            server.close()
+        self.servers.clear()
 
     def close(self):
-        """Cut what is still open."""
+        """Accept nobody any more, and cut what is still open."""
         cdef StreamLink link
+        self.stop_listening()
         for link in list(self.links):
             link.fail("the broker stops")
         self.turn.tell_ended()

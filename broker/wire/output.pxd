@@ -45,3 +45,17 @@ cdef class Output:
 
 cdef inline bint output_full(Output output) noexcept:
     return output.closed or output.closing or output.end - output.start > output.high_bytes
+
+
+# `reserve` and `written` for the hot path: no call where the buffer has room and the edge knows of it.
+cdef inline char* output_room(Output output, size_t size) noexcept:
+    if output.data != NULL and output.end + size <= output.capacity and not output.closing and not output.closed:
+        return output.data + output.end
+    return output.reserve(size)
+
+
+cdef inline void output_written(Output output, size_t size) noexcept:
+    if output.scheduled:
+        output.end += size
+    else:
+        output.written(size)

@@ -2,6 +2,7 @@
 
 import struct
 from decimal import Decimal
+from typing import Any
 
 FIXED = {
     "t": ">?", "b": ">b", "B": ">B", "s": ">h", "u": ">H", "I": ">i", "i": ">I", "l": ">q", "L": ">q", "f": ">f",
@@ -37,7 +38,7 @@ def text(content: bytes) -> str | bytes:
         return content
 
 
-def read_value(reader: Reader, depth: int = 1) -> tuple[str, object]:
+def read_value(reader: Reader, depth: int = 1) -> tuple[str, Any]:
     """The value's type and what it stands for."""
     kind = chr(reader.take(1)[0])
     if kind in FIXED:
@@ -56,7 +57,7 @@ def read_value(reader: Reader, depth: int = 1) -> tuple[str, object]:
     return kind, read_table(content, depth + 1) if kind == "F" else read_array(content, depth + 1)
 
 
-def read_table(content: bytes, depth: int = 1) -> dict[str, tuple[str, object]]:
+def read_table(content: bytes, depth: int = 1) -> dict[str, tuple[str, Any]]:
     if depth > 128:
         raise MalformedError
     reader, table = Reader(content), {}
@@ -66,7 +67,7 @@ def read_table(content: bytes, depth: int = 1) -> dict[str, tuple[str, object]]:
     return table
 
 
-def read_array(content: bytes, depth: int = 1) -> list[tuple[str, object]]:
+def read_array(content: bytes, depth: int = 1) -> list[tuple[str, Any]]:
     if depth > 128:
         raise MalformedError
     reader, values = Reader(content), []
@@ -75,7 +76,7 @@ def read_array(content: bytes, depth: int = 1) -> list[tuple[str, object]]:
     return values
 
 
-def plain(value: tuple[str, object]) -> object:
+def plain(value: tuple[str, Any]) -> object:
     """The value without its type, as `decode_table` shows it."""
     kind, content = value
     if kind == "F":
@@ -88,7 +89,7 @@ def plain(value: tuple[str, object]) -> object:
     return content
 
 
-def write_value(value: tuple[str, object]) -> bytes:
+def write_value(value: tuple[str, Any]) -> bytes:
     kind, content = value
     head = kind.encode()
     if kind in FIXED:
@@ -106,7 +107,7 @@ def write_value(value: tuple[str, object]) -> bytes:
     return head + struct.pack(">I", len(content)) + bytes(content)
 
 
-def write_table(table: dict[str, tuple[str, object]]) -> bytes:
+def write_table(table: dict[str, tuple[str, Any]]) -> bytes:
     """With its u32 size."""
     content = b"".join(
         bytes([len(name.encode())]) + name.encode() + write_value(value) for name, value in table.items()
@@ -122,7 +123,7 @@ PROPERTIES = [
 ]  # fmt: skip
 
 
-def read_properties(raw: bytes) -> dict[str, object]:
+def read_properties(raw: bytes) -> dict[str, Any]:
     """Properties by name; headers as `read_table` gives them."""
     reader = Reader(raw)
     flags = more = struct.unpack(">H", reader.take(2))[0]
@@ -132,7 +133,7 @@ def read_properties(raw: bytes) -> dict[str, object]:
         more = struct.unpack(">H", reader.take(2))[0]
         if more & 0xFFFE:
             raise MalformedError
-    properties: dict[str, object] = {}
+    properties: dict[str, Any] = {}
     for index, (name, kind) in enumerate(PROPERTIES):
         if not flags & 0x8000 >> index:
             continue
@@ -149,7 +150,7 @@ def read_properties(raw: bytes) -> dict[str, object]:
     return properties
 
 
-def write_properties(properties: dict[str, object]) -> bytes:
+def write_properties(properties: dict[str, Any]) -> bytes:
     """From names; headers as `write_table` takes them."""
     flags, body = 0, b""
     for index, (name, kind) in enumerate(PROPERTIES):

@@ -1,7 +1,7 @@
 """Queues that dead-letter into each other, as slowly and plainly as they can be written: lists, and one rule per line.
 
-An oracle decides everything but one thing: which of the consumers with credit gets a message. `choose` says that, and is
-asked for each delivery in order.
+An oracle decides everything but one thing: which of the consumers with credit gets a message. `choose` says that, and
+is asked for each delivery in order.
 """
 
 from __future__ import annotations

@@ -14,7 +14,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -220,8 +219,9 @@ class RabbitmqServer(Server):
 
     def __init__(self, directory: Path, environment: Mapping[str, str] | None = None) -> None:
         super().__init__(directory, environment)
-        # A short home: Erlang keeps its cookie there, and the node must not share one with any other node.
-        self.home = Path(tempfile.mkdtemp(prefix="rabbitmq-peer-"))
+        # Erlang keeps its cookie at home, and the node must not share one with any other node.
+        home = directory / "home"
+        home.mkdir(exist_ok=True)
         (directory / "enabled_plugins").write_text("[rabbitmq_consistent_hash_exchange].\n")
         (directory / "definitions.json").write_text(json.dumps(rabbitmq_definitions()))
         (directory / "rabbitmq.conf").write_text(
@@ -231,7 +231,7 @@ class RabbitmqServer(Server):
             "heartbeat = 60\nvm_memory_high_watermark.absolute = 1GB\ndisk_free_limit.absolute = 50MB\n"
         )
         self.environment.update(
-            HOME=str(self.home),
+            HOME=str(home),
             RABBITMQ_NODENAME=f"peer{self.port}@localhost",
             RABBITMQ_MNESIA_BASE=str(directory / "mnesia"),
             RABBITMQ_LOG_BASE=str(directory / "log"),

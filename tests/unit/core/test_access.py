@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import time
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def restarted(store: FakeStore) -> Access:
     return access
 
 
-def refused(access: Access, *login: object) -> str:
+def refused(access: Access, *login: Any) -> str:
     with pytest.raises(AccessRefused) as error:
         access.authenticate(*login)
     return error.value.text

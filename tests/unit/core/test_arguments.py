@@ -1,6 +1,7 @@
 """Arguments of declarations and consumers: RabbitMQ's texts word for word, typed values, equivalence."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from broker.core.properties import Long, Timestamp
 DLX = {"x-dead-letter-exchange": "dlx"}
 
 
-def refused(arguments: dict[str, object], **flags: bool) -> str:
+def refused(arguments: dict[str, Any], **flags: bool) -> str:
     with pytest.raises(PreconditionFailed) as error:
         rules.queue_arguments("q", "/", arguments, **flags)
     return error.value.text
@@ -128,7 +129,7 @@ def test_a_quorum_queue_is_durable_and_belongs_to_nobody(flags, word):
 
 @pytest.mark.parametrize(
     ("queue_type", "name", "value"),
-    [("quorum", "x-max-priority", 5), ("quorum", "x-queue-mode", "lazy"), ("classic", "x-delivery-limit", 5),
+    [("quorum", "x-max-priority", 5), ("quorum", "x-queue-mode", "lazy"), ("classic", "x-quorum-initial-group-size", 3),
      ("classic", "x-max-age", "1h")],
 )  # fmt: skip
 def test_an_argument_of_another_queue_type_is_refused(queue_type, name, value):
@@ -252,7 +253,13 @@ def test_exclusive_differs_is_resource_locked(owner, exclusive):
     )
 
 
-EXCHANGE = {"type_name": "direct", "durable": True, "auto_delete": False, "internal": False, "arguments": {}}
+EXCHANGE: dict[str, Any] = {
+    "type_name": "direct",
+    "durable": True,
+    "auto_delete": False,
+    "internal": False,
+    "arguments": {},
+}
 
 
 @pytest.mark.parametrize(

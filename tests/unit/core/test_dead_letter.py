@@ -1,9 +1,11 @@
 """The history of a dead-lettered message, entry by entry, and when a queue is in its own cycle."""
 
+from typing import Any
+
 import pytest
-from broker.core.message import Message
 
 from broker.core import dead_letter
+from broker.core.message import Message
 from broker.core.properties import decode_properties, encode_properties, replace_headers
 from tests.oracles import field_table
 
@@ -16,7 +18,7 @@ def published(routing_key: bytes = b"key", exchange: bytes = b"work", body: byte
 
 def died(
     message: Message, queue: str = "q", reason: str = "expired", *, key: bytes | None = None, now_ms: int = NOW_MS
-):
+) -> Message:
     return dead_letter.letter(
         message,
         queue=queue,
@@ -27,8 +29,9 @@ def died(
     )
 
 
-def headers(message: Message) -> dict:
-    return decode_properties(message.raw_properties)["headers"]
+def headers(message: Message) -> dict[str, Any]:
+    found: dict[str, Any] = decode_properties(message.raw_properties)["headers"]
+    return found
 
 
 def test_the_first_death_is_told_whole():
@@ -161,7 +164,8 @@ def after(*deaths: tuple[str, str]) -> bytes:
     message = published()
     for queue, reason in deaths:
         message = died(message, queue, reason)
-    return message.raw_properties
+    raw: bytes = message.raw_properties
+    return raw
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,8 @@ def ring_of(*weights: int, order: list[int] | None = None, arguments: dict[str, 
 
 
 def spread(ring: HashRing, messages: int = 20_000) -> dict[str, str]:
-    return {str(number): ring.find(b"key %d" % number, {}).name for number in range(messages)}
+    found = {str(number): ring.find(b"key %d" % number, {}) for number in range(messages)}
+    return {number: destination.name for number, destination in found.items() if destination is not None}
 
 
 def test_equal_weights_share_within_a_few_percent():

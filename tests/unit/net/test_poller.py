@@ -97,6 +97,52 @@ async def test_a_unit_larger_than_the_read_buffer_ends_the_connection(make_edge:
     assert connection.lost_reasons == ["a unit larger than the read buffer"]
 
 
+async def test_a_large_body_goes_straight_to_where_it_belongs(make_edge: MakeEdge) -> None:
+    class Bodies(Recorder):
+        """Units of one length byte (in KiB) and a body, which passes through `on_data` only where it must."""
+
+        body = bytearray()
+        left = 0
+        straight = 0
+
+        def on_data(self, data: bytes) -> int:
+            self.feeds.append(len(data))
+            taken = 0
+            while taken < len(data):
+                if not self.left:
+                    self.body, self.left = bytearray(data[taken] * 1024), data[taken] * 1024
+                    taken += 1
+                piece = data[taken : taken + self.left]
+                start = len(self.body) - self.left
+                self.body[start : start + len(piece)] = piece
+                taken += len(piece)
+                self.take(len(piece))
+            return taken
+
+        def next_buffer(self) -> memoryview | None:
+            return memoryview(self.body)[len(self.body) - self.left :] if self.left else None
+
+        def on_stored(self, size: int) -> None:
+            self.straight += size
+            self.take(size)
+
+        def take(self, size: int) -> None:
+            self.left -= size
+            if not self.left:
+                self.received += self.body
+
+    edge = make_edge(Bodies, read_bytes_max=8192)
+    _, writer, connection = await edge.connect()
+    bodies = [bytes([kib]) * (kib * 1024) for kib in (200, 1, 90, 3, 250)]
+    for body in bodies:
+        writer.write(body[:1] + body)
+    await until(lambda: len(connection.received) == sum(map(len, bodies)))
+
+    assert connection.received == b"".join(bodies)
+    assert connection.straight > 400 * 1024
+    assert connection.output.bytes_received == sum(map(len, bodies)) + len(bodies)
+
+
 async def test_paused_reading_takes_nothing_and_resuming_feeds_what_was_kept(make_edge: MakeEdge) -> None:
     class Sips(Recorder):
         def on_data(self, data: bytes) -> int:

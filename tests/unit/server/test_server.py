@@ -136,7 +136,8 @@ async def test_a_taken_port_ends_the_start_and_frees_the_store(start: StartServe
 
 async def test_a_full_store_blocks_publishers_until_there_is_room(start: StartServer) -> None:
     server = await start()
-    tell: Callable[[str, str], None] = server.store.on_status
+    tell = server.store.on_status
+    assert tell is not None
     tell("full", "the disk is full")
     assert server.broker.alarms == {"disk": "the disk is full"}
     tell("ok", "")

@@ -1,0 +1,1 @@
+"""`content.pyx` has no Python half."""

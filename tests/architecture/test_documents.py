@@ -1,0 +1,45 @@
+"""The documents tell the truth where that can be checked: links lead somewhere, files that are named are there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
+FENCED = re.compile(r"```.*?```", re.S)
+
+
+def _documents() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return [ROOT / line for line in listed.stdout.splitlines() if (ROOT / line).is_file()]
+
+
+@pytest.mark.parametrize("document", _documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_to_a_file(document: Path) -> None:
+    targets = LINK.findall(FENCED.sub("", document.read_text()))
+    missing = [each for each in targets if "://" not in each and not (document.parent / each).exists()]
+    assert missing == []
+
+
+def test_the_map_in_the_readme_names_what_is_there() -> None:
+    rows = re.findall(r"^\| (`.*?) \| ", (ROOT / "README.md").read_text(), re.M)
+    assert len(rows) >= 8
+    for row in rows:
+        names = re.findall(r"`([^`]+)`", row)
+        home = Path(names[0]).parent
+        for name in names:
+            assert (ROOT / name).exists() or (ROOT / home / name).exists(), name
+
+
+def test_every_module_of_the_hot_path_stands_in_the_journey() -> None:
+    """A compiled module of the dialect or the core that the architecture does not name is one that nobody will find."""
+    text = (ROOT / "docs/architecture.md").read_text()
+    for path in [*ROOT.glob("broker/amqp/*.pyx"), *ROOT.glob("broker/core/*.pyx")]:
+        assert re.search(rf"\b{path.stem}\b", text), path.name

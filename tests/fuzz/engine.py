@@ -1,0 +1,126 @@
+"""Draws inputs, runs a target, keeps what showed something new, and stops at the first finding.
+
+The compiled modules cannot tell which of their lines ran, so what the broker *answered* stands in for coverage: an
+input joins the corpus when its target saw a word that none saw before.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass, field
+
+from tests.fuzz import script
+from tests.fuzz.conversations import conversation, introduction
+from tests.fuzz.mutation import mutate, mutate_bytes
+from tests.fuzz.seeds import seeds
+from tests.fuzz.targets import TARGETS
+
+INPUT_BYTES_MAX = 1 << 20
+CORPUS_MAX = 4000
+
+
+@dataclass
+class Finding:
+    """An input that broke a target."""
+
+    content: bytes
+    error: BaseException
+
+
+@dataclass
+class Run:
+    """What came of it."""
+
+    target: str
+    executions: int = 0
+    seconds: float = 0.0
+    seen: set[str] = field(default_factory=set)
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return (
+            f"{self.target}: {self.executions} executions in {self.seconds:.0f} s, {len(self.seen)} words seen, "
+            f"{len(self.findings)} findings"
+        )
+
+
+class Engine:
+    """Fuzzes one target. The same `seed` draws the same inputs."""
+
+    def __init__(self, target: str, seed: int) -> None:
+        self.run = Run(target)
+        self.target = TARGETS[target]
+        self.chance = random.Random(seed)
+        self.corpus = seeds(target, seed)
+
+    def draw(self) -> bytes:
+        """The next input: a mutant of something in the corpus, or a new conversation."""
+        base = self.chance.choice(self.corpus)
+        if self.run.target != "connection":
+            for _ in range(self.chance.choice([1, 1, 2, 4, 8])):
+                base = mutate_bytes(self.chance, base)
+            return base[:INPUT_BYTES_MAX]
+        if self.chance.random() < 0.25:
+            make = introduction if self.chance.random() < 0.1 else conversation
+            return script.write(make(self.chance))
+        others = list(script.read(self.chance.choice(self.corpus))) or [script.Step(0, b"")]
+        return script.write(mutate(self.chance, list(script.read(base)), others))[:INPUT_BYTES_MAX]
+
+    def execute(self, content: bytes) -> None:
+        """Run the target once."""
+        self.run.executions += 1
+        try:
+            seen = self.target(content)
+        except Exception as error:  # whatever it is, the target never lets it out
+            self.run.findings.append(Finding(content, error))
+            return
+        if not seen <= self.run.seen:
+            self.run.seen |= seen
+            if len(self.corpus) < CORPUS_MAX:
+                self.corpus.append(content)
+
+    def fuzz(self, seconds: float, executions_max: int = 1 << 62, findings_max: int = 1) -> Run:
+        """Until the time is over, or there are so many findings."""
+        started = time.monotonic()
+        for content in list(self.corpus):
+            self.execute(content)
+        while (
+            time.monotonic() - started < seconds
+            and self.run.executions < executions_max
+            and len(self.run.findings) < findings_max
+        ):
+            self.execute(self.draw())
+        self.run.seconds = time.monotonic() - started
+        return self.run
+
+
+def shortened(target: str, content: bytes, tries: int = 400) -> bytes:
+    """A script with fewer steps that breaks its target in the same way."""
+    if target != "connection":
+        return content
+    run = TARGETS[target]
+    steps = list(script.read(content))
+
+    def failure(candidate: list[script.Step]) -> str:
+        try:
+            run(script.write(candidate))
+        except Exception as error:
+            return f"{type(error).__name__} {type(error.__cause__).__name__} {str(error.__cause__)[:30]}"
+        return ""
+
+    wanted = failure(steps)
+    size = max(1, len(steps) // 2)
+    while wanted and size and tries:
+        for start in range(0, len(steps), size):
+            candidate = steps[:start] + steps[start + size :]
+            tries -= 1
+            if candidate and failure(candidate) == wanted:
+                steps = candidate
+                break
+            if not tries:
+                break
+        else:
+            size //= 2
+    return script.write(steps)
