@@ -1,6 +1,5 @@
 """Typed signatures of the Python half of `channel.pyx`. What happens per message is in `channel.pxd`."""
 
-
 from broker.amqp.connection import AmqpConnection
 from broker.amqp.consumer import AmqpConsumer, ReplyTarget
 from broker.amqp.transaction import Transaction

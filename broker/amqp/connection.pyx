@@ -238,11 +238,16 @@ cdef class AmqpConnection(Connection):
 
     cpdef lost(self, str reason):
         """The transport is gone: everything this connection held returns."""
+        if self.negotiation is None:
+            return
         self.negotiation.end(reason)
+        # No circle is left: the memory goes now, not when the garbage collector comes by.
+        self.negotiation = self.channel = self.in_channel = self.streaming = None
 
     cpdef shut_down(self, str text):
         """The broker stops: 320 CONNECTION_FORCED."""
-        self.negotiation.shut_down(text)
+        if self.negotiation is not None:
+            self.negotiation.shut_down(text)
 
     # ── for the cold half ─────────────────────────────────────────────────────────────────────────────────────────
 

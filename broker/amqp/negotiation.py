@@ -344,6 +344,7 @@ class Negotiation:
         connection.state = CLOSED
         self.release()
         connection.endpoint.connections.discard(connection)
+        self.mechanism = None
 
     def release(self) -> None:
         """Give back everything that the connection holds: channels, consumers, exclusive queues. Once."""

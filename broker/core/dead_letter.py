@@ -28,10 +28,7 @@ from broker.core.properties import (
     replace_properties,
 )
 
-EXPIRED = "expired"
 REJECTED = "rejected"
-MAXLEN = "maxlen"
-DELIVERY_LIMIT = "delivery_limit"
 COUNT_MAX = 2**63 - 2
 
 
