@@ -23,7 +23,7 @@ from broker.core.properties cimport PROPERTY_REPLY_TO, PROPERTY_USER_ID, propert
 from broker.core.publisher cimport Publisher
 from broker.core.queue cimport COMPLETE, DISCARD, REQUEUE, Queue
 from broker.core.target cimport Consumer
-from broker.wire.output cimport Output
+from broker.wire.output cimport Output, output_neglected
 
 from broker.amqp import consuming, dispatch
 from broker.amqp.translate import AmqpError
@@ -139,6 +139,8 @@ cdef class Channel(Publisher):
         """basic.return with 312 NO_ROUTE: mandatory, and nobody took it (§1.8.3.8)."""
         self.returned += 1
         write_return(self.output, self.number, self.payload_max, message)
+        if output_neglected(self.output):
+            self.connection.rest_for_reader()
 
     def publish_now(self, Exchange exchange, Message message, bint mandatory):
         """Publishes a message that a transaction kept."""
@@ -185,6 +187,17 @@ cdef class Channel(Publisher):
             Py_XDECREF(queue)
             Py_XDECREF(consumer)
 
+    def is_outstanding(self, uint64_t tag, bint multiple) -> bool:
+        """Could `settle` do it? A transaction asks, long before it does."""
+        if multiple:
+            return tag == 0 or (tag <= self.delivery_tag and 0 < self.unacked.first_tag() <= tag)
+        return self.unacked.has(tag)
+
+    @property
+    def last_delivery_tag(self) -> int:
+        """The delivery tag given last."""
+        return self.delivery_tag
+
     @property
     def unacked_count(self) -> int:
         """Deliveries that wait for their settling."""
@@ -201,6 +214,8 @@ cdef class Channel(Publisher):
             properties = consuming.with_delivery_count(message_view(entry.message).raw_properties, entry.delivery_count)
         write_get_ok(self.output, self.number, self.payload_max, self.delivery_tag, entry.flags & ENTRY_REDELIVERED,
                      queue.ready_count, entry.message, properties)
+        if output_neglected(self.output):
+            self.connection.rest_for_reader()
         if no_ack:
             message_unref(entry.message)
         else:
@@ -236,10 +251,6 @@ cdef class Channel(Publisher):
         for consumer in list(self.consumers.values()):
             (<Queue>consumer.queue).wake()
 
-    def forget_exchange(self):
-        """The permission to publish may have changed."""
-        self.exchange = None
-
     def forget_reply_target(self):
         """Direct reply-to ends: replies that still come have no target."""
         if self.reply_target is not None:
@@ -262,7 +273,7 @@ cdef class Channel(Publisher):
         if self.message != NULL:
             message_unref(self.message)
             self.message = NULL
-        self.exchange = None
+        self.exchange = self.transaction = None     # with all the messages that it held back
 
 
 # ── publish ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -27,6 +27,7 @@ cdef enum:
     RESTS_FOR_STORE = 1             # an answer waits for the disk; what comes behind it waits, too
     RESTS_FOR_ALARM = 2             # the broker lacks memory or disk, and this connection publishes
     RESTS_FOR_DISK = 4              # it publishes faster than the disk takes
+    RESTS_FOR_READER = 8            # it asks for more than it reads: messages got and returned pile up
 
 cdef class AmqpConnection(Connection):
     cdef public int state

@@ -232,7 +232,8 @@ cdef class AmqpConnection(Connection):
         self.wake_channels()
 
     def wake_channels(self):
-        """The output has drained: deliveries go on."""
+        """The output has drained: deliveries go on, and reading where it rested for that."""
+        self.go_on(RESTS_FOR_READER)
         for channel in list(self.channels.values()):
             channel.wake()
 
@@ -314,6 +315,10 @@ cdef class AmqpConnection(Connection):
         if not self.rests & RESTS_FOR_DISK:
             self.rest(RESTS_FOR_DISK)
             self.broker.when_stored(partial(self.go_on, RESTS_FOR_DISK), partial(self.go_on, RESTS_FOR_DISK))
+
+    def rest_for_reader(self):
+        """The peer does not read what it asked for: until it does, nothing more is read from it."""
+        self.rest(RESTS_FOR_READER)
 
     def abort(self, str reason):
         """Cuts the connection off."""

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 class Transaction:
     """What a channel in transaction mode has been asked to do and has not done."""
 
-    __slots__ = ("body_bytes", "channel", "publishes", "settlements")
+    __slots__ = ("body_bytes", "channel", "publishes", "settled_up_to", "settlements", "tags")
 
     def __init__(self, channel: Channel) -> None:
         """An empty transaction."""
         self.channel = channel
         self.publishes: list[tuple[Any, Any, bool]] = []
         self.settlements: list[tuple[int, bool, int]] = []
+        self.tags: set[int] = set()
+        self.settled_up_to = 0
         self.body_bytes = 0
 
     def publish(self, exchange: Any, message: Any, mandatory: bool) -> None:
@@ -33,7 +35,14 @@ class Transaction:
         self.check_limits()
 
     def settle(self, tag: int, multiple: bool, outcome: int) -> None:
-        """Hold an acknowledgement back."""
+        """Hold an acknowledgement back. What could not be done is refused now: commit does all or nothing."""
+        known = self.channel.is_outstanding(tag, multiple)
+        if not known or (tag and (tag in self.tags or tag <= self.settled_up_to)):
+            raise AmqpError(406, f"unknown delivery tag {tag}")
+        if multiple:
+            self.settled_up_to = tag or self.channel.last_delivery_tag
+        else:
+            self.tags.add(tag)
         self.settlements.append((tag, multiple, outcome))
         self.check_limits()
 
@@ -50,7 +59,7 @@ class Transaction:
             )
 
     def commit(self) -> None:
-        """Do it all, in order. Raises AmqpError for an unknown delivery tag, as the settlement itself would have."""
+        """Do it all, in order."""
         publishes, settlements = self.publishes, self.settlements
         self.rollback()
         for exchange, message, mandatory in publishes:
@@ -62,4 +71,6 @@ class Transaction:
         """Forget it all; deliveries that were to be settled are unacked as before."""
         self.publishes = []
         self.settlements = []
+        self.tags = set()
+        self.settled_up_to = 0
         self.body_bytes = 0

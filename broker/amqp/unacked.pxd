@@ -36,5 +36,6 @@ cdef class Unacked:
     # Settles every delivery up to `tag`; their queues are the keys, to be woken in this order.
     cdef dict settle_up_to(self, uint64_t tag, int outcome)
     cdef uint64_t first_tag(self) noexcept      # 0: there is none
+    cdef bint has(self, uint64_t tag) noexcept
     # Takes the first delivery out without settling it: the caller owns entry and references (`consumer` may be NULL).
     cdef entry_t take_first(self, PyObject** queue, PyObject** consumer) except *

@@ -73,6 +73,9 @@ cdef class Unacked:
     cdef uint64_t first_tag(self) noexcept:
         return place_at(self, 0).tag if self.count else 0
 
+    cdef bint has(self, uint64_t tag) noexcept:
+        return find(self, tag) != NULL
+
     cdef entry_t take_first(self, PyObject** queue, PyObject** consumer) except *:
         """`queue` and `consumer` become the caller's references; `consumer` may be NULL."""
         cdef unacked_t* place = place_at(self, 0)

@@ -32,6 +32,7 @@ cdef class ReadyList:
     cdef readonly uint64_t bytes             # of their bodies
     cdef uint64_t memory_bytes               # of messages held in memory
     cdef uint64_t memory_bytes_max
+    cdef int read_ahead                     # entries that `page_in` reads next: few at first, more while it goes on
     cdef uint64_t redelivered_up_to          # restored entries up to this position may have been delivered before
 
     # True if what is pushed next must have a slot in the store, durable or not.

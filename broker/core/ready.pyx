@@ -20,6 +20,7 @@ cdef class ReadyList:
         self.store = store
         self.store_id = store_id
         self.memory_bytes_max = memory_bytes_max
+        self.read_ahead = 1
 
     def __dealloc__(self):
         cdef entry_t entry
@@ -115,7 +116,8 @@ cdef class ReadyList:
         try:
             run = &self.runs[self.runs_head]
             loaded_count = self.store.load(run.segment, self.store_id, run.first_slot, loaded,
-                                           <int>min(<uint32_t>LOADED_MAX, run.count), LOADED_BYTES_MAX)
+                                           <int>min(<uint32_t>self.read_ahead, run.count), LOADED_BYTES_MAX)
+            self.read_ahead = min(self.read_ahead * 4, <int>LOADED_MAX)
             if loaded_count == 0:
                 raise RuntimeError(f"segment {run.segment} lacks {run.count} messages of queue {self.store_id}")
             for index in range(loaded_count):

@@ -47,6 +47,11 @@ cdef inline bint output_full(Output output) noexcept:
     return output.closed or output.closing or output.end - output.start > output.high_bytes
 
 
+# The peer asks on and does not read the answers: whoever gives them must not give more.
+cdef inline bint output_neglected(Output output) noexcept:
+    return output.end - output.start > output.high_bytes * 4
+
+
 # `reserve` and `written` for the hot path: no call where the buffer has room and the edge knows of it.
 cdef inline char* output_room(Output output, size_t size) noexcept:
     if output.data != NULL and output.end + size <= output.capacity and not output.closing and not output.closed:

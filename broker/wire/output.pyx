@@ -63,7 +63,8 @@ cdef class Output:
         if pending + size <= self.capacity // 2:
             memmove(self.data, self.data + self.start, pending)
         else:
-            larger = self.pool.take(max(pending + size, self.capacity + 1), &capacity)
+            # Twice as large, or a peer that does not read would have all of it copied with every frame.
+            larger = self.pool.take(max(pending + size, min(self.capacity * 2, self.bytes_max)), &capacity)
             if larger == NULL:
                 return False
             memcpy(larger, self.data + self.start, pending)

@@ -93,6 +93,40 @@ def test_many_consumers_that_do_not_read_cost_an_output_buffer_each(server: Hubb
     raw.rpc("queue.delete", queue="unread-by-many")
 
 
+@pytest.mark.parametrize("asks", ["returns", "gets"])
+def test_who_asks_and_does_not_read_the_answers_is_not_heard_any_more(server: HubbubServer, asks: str) -> None:
+    """Ten peers ask for 100 MB each: reading rests until they read, then all of it comes."""
+    body = b"a" * 100_000
+    if asks == "returns":
+        content = codec.encode_frame(HEADER, 1, codec.encode_header(len(body))) + codec.encode_frame(BODY, 1, body)
+        frames = codec.encode_frame(METHOD, 1, codec.encode_method("basic.publish", routing_key="-", mandatory=True))
+        frames += content
+    else:
+        frames = codec.encode_frame(METHOD, 1, codec.encode_method("basic.get", queue="asked"))
+        frames += codec.encode_frame(METHOD, 1, codec.encode_method("basic.recover-async", requeue=True))
+    with others_are_served(server) as bystander:
+        before = anonymous_mib(server)
+        peers = [small_receiver(server) for _ in range(10)]
+        peers[0].rpc("queue.declare", queue="asked")
+        peers[0].publish("", "asked", body)
+        peers[0].rpc("basic.qos")
+        for peer in peers:
+            peer.socket.settimeout(0.5)
+            with contextlib.suppress(TimeoutError):
+                for _ in range(1000):
+                    peer.send_bytes(frames)
+        time.sleep(1)
+        assert anonymous_mib(server) - before < 10 * 10
+        peers[0].socket.settimeout(30)
+        for _ in range(100):
+            assert peers[0].read_method().body == body
+        for peer in peers:
+            peer.close()
+        with raw_connection(server.address) as last:
+            last.open().open_channel().rpc("queue.delete", queue="asked")
+    assert bystander.slowest_s < 2.0
+
+
 # ── slow writers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

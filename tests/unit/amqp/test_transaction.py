@@ -87,6 +87,15 @@ def test_an_unknown_delivery_tag_closes_the_channel(tx):
     assert tx.closed_with() == 406
 
 
+def test_what_could_not_be_settled_is_refused_before_anything_of_the_transaction_is_done(core, tx):
+    held = tx.got()
+    tx.publish("q", b"3")
+    tx.send("basic.ack", delivery_tag=held.tag)
+    tx.send("basic.ack", delivery_tag=held.tag)
+    assert tx.closed_with() == 406
+    assert core.queue().ready_count == 2, "neither the publish nor the acknowledgement stands"
+
+
 def test_closing_the_channel_rolls_back(core, tx):
     held = tx.got()
     tx.publish("q", b"3")
