@@ -52,7 +52,6 @@ cdef class Channel(Publisher):
     cdef readonly uint32_t consumer_prefetch_count  # for consumers that come
     cdef uint32_t unacked_max
 
-    cdef readonly uint64_t returned         # messages that came back by basic.return
     cdef readonly uint64_t messages_published
 
     cdef int on_method(self, const char* payload, size_t size) except -1

@@ -137,7 +137,6 @@ cdef class Channel(Publisher):
 
     cdef void send_return(self, message_t* message) noexcept:
         """basic.return with 312 NO_ROUTE: mandatory, and nobody took it (§1.8.3.8)."""
-        self.returned += 1
         write_return(self.output, self.number, self.payload_max, message)
         if output_neglected(self.output):
             self.connection.rest_for_reader()
@@ -145,6 +144,7 @@ cdef class Channel(Publisher):
     def publish_now(self, Exchange exchange, Message message, bint mandatory):
         """Publishes a message that a transaction kept."""
         if exchange.publish(message.message) == 0 and mandatory:
+            exchange.returned += 1
             self.send_return(message.message)
 
     # ── out: confirms ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -315,6 +315,7 @@ cdef inline int publish_message(Channel channel, message_t* message) except -1:
             return 0
         outcome = exchange.publish(message)
         if outcome == 0 and channel.mandatory:
+            exchange.returned += 1
             channel.send_return(message)
         if channel.confirms and channel.count_published(outcome):
             channel.connection.tell_later(channel)

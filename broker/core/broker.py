@@ -6,8 +6,9 @@ Owns what belongs to no single vhost. The server makes one Broker and hands it t
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgpack
 
@@ -20,6 +21,9 @@ from broker.core.vhost import VirtualHost
 from storage import layout
 from storage.interface import CallbackWaiter
 from storage.layout import Database
+
+if TYPE_CHECKING:
+    from broker.core.exchange import Exchange
 
 DEFAULT_VHOST = "/"
 CLEAN_SHUTDOWN_KEY = b"delivered_up_to"
@@ -65,6 +69,7 @@ class Broker:
         self.queues_declared = 0
         self.queues_deleted = 0
         self.deleted_counts: dict[str, int] = {}
+        self.deleted_exchange_counts: Counter[str] = Counter()
         self.definitions_changed = 0
 
     # ── start and stop ────────────────────────────────────────────────────────────────────────────────────────────
@@ -168,6 +173,18 @@ class Broker:
         self.queues_deleted += 1
         for word, count in queue.counts.items():
             self.deleted_counts[word] = self.deleted_counts.get(word, 0) + count
+
+    def on_exchange_deleted(self, exchange: Exchange) -> None:
+        """Keep a deleted exchange's counts, too."""
+        self.deleted_exchange_counts.update(exchange.counts)
+
+    def exchange_counts(self) -> dict[str, int]:
+        """Published, routed (each target counted), unroutable and returned, over all exchanges there ever were."""
+        total = Counter(self.deleted_exchange_counts)
+        for vhost in self.vhosts.values():
+            for exchange in vhost.exchanges.values():
+                total.update(exchange.counts)
+        return dict(total)
 
     def publish_delayed(self, vhost_name: str, exchange_name: str, message: Any) -> None:
         """Route a delayed message whose time has come."""

@@ -30,6 +30,7 @@ cdef class Exchange:
     cdef readonly uint64_t published_in     # messages published here
     cdef readonly uint64_t published_out    # … and handed to targets, each counted
     cdef readonly uint64_t unroutable       # … for which there was no target
+    cdef uint64_t returned                  # … and which went back to their publisher (mandatory)
 
     # Routes a message; ROUTED, STORED, REFUSED or'ed; 0 where nobody took it.
     cdef int publish(self, message_t* message) except -1

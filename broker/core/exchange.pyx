@@ -118,6 +118,12 @@ cdef class Exchange:
         """Forgets a binding."""
         raise NotImplementedError
 
+    @property
+    def counts(self) -> dict:
+        """The exchange's side of the ledger, in messages."""
+        return {"published": self.published_in, "routed": self.published_out, "unroutable": self.unroutable,
+                "returned": self.returned}
+
     def match_all_keys_alike(self):
         """The type does not look at the routing key (fanout)."""
         self.ignores_routing_key = True

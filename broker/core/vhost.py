@@ -164,6 +164,7 @@ class VirtualHost:
         leaving = [exchange]
         for gone in leaving:  # grows while it is walked
             del self.exchanges[gone.name]
+            self.broker.on_exchange_deleted(gone)
             for binding in [*gone.bindings.values(), *(each for each in self.bindings() if each.destination is gone)]:
                 if self.unwire(binding):
                     binding.source.deleted = True

@@ -82,6 +82,12 @@ class BrokerMetrics(Collector):
             "hubbub_messages_unaccounted", "Messages that came in and are nowhere: 0, or a bug.",
             value=counts.pop("unaccounted", 0),
         )  # fmt: skip
+        exchanges = CounterMetricFamily(
+            "hubbub_exchange_messages", "Messages published, by what became of them at the exchange.", labels=["event"]
+        )
+        for word, count in sorted(self.server.broker.exchange_counts().items()):
+            exchanges.add_metric([word], count)
+        yield exchanges
         total = CounterMetricFamily("hubbub_messages", "Messages of all queues, by what happened.", labels=["event"])
         for word, count in sorted(counts.items()):
             total.add_metric([word], count)

@@ -88,6 +88,9 @@ class ObservedBroker(Protocol):
     def queues_deleted(self) -> int:
         """Since the start."""
 
+    def exchange_counts(self) -> Mapping[str, int]:
+        """What was published, routed, unroutable and returned."""
+
     @property
     def deleted_counts(self) -> Mapping[str, int]:
         """The ledgers of deleted queues, in one sum."""

@@ -90,6 +90,7 @@ def overview(server: ObservedServer) -> dict[str, Any]:
             "durability": server.durability,
             "alarms": dict(server.broker.alarms),
             "ledger": counts,
+            "exchanges": server.broker.exchange_counts(),
             "store": server.store.statistics(),
             "edge": dict(server.edge_counts),
         },

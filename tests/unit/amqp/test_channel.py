@@ -263,3 +263,10 @@ def test_direct_reply_to_carries_an_address_that_leads_back(core, peer):
     peer.call("channel.close")
     server.publish(address, b"late", mandatory=True)
     assert [each.body for each in server.take("basic.return")] == [b"late"]
+
+
+def test_the_exchange_counts_what_it_could_not_route_and_what_went_back(core, peer):
+    exchange = core.vhost.default_exchange
+    peer.publish("nowhere", b"1")
+    peer.publish("nowhere", b"2", mandatory=True)
+    assert exchange.counts == {"published": 2, "routed": 0, "unroutable": 2, "returned": 1}

@@ -80,6 +80,7 @@ class FakeServer:
         self.broker: Any = SimpleNamespace(
             vhosts=vhosts, access=FakeAccess(), alarms={}, queues_declared=2, queues_deleted=1,
             deleted_counts={"accepted": 100, "acknowledged": 100},
+            exchange_counts=lambda: {"published": 12, "routed": 11, "unroutable": 1, "returned": 1},
         )  # fmt: skip
         self.store = FakeStore()
         self.turn = SimpleNamespace(count=1, entered=0, enter=self.enter)
@@ -204,6 +205,7 @@ async def test_prometheus_reads_metrics(server: FakeServer) -> None:
     assert 'hubbub_alarm{alarm="disk"} 1.0' in text
     assert 'hubbub_messages_total{event="accepted"} 110.0' in text
     assert "hubbub_messages_unaccounted 0.0" in text
+    assert 'hubbub_exchange_messages_total{event="unroutable"} 1.0' in text
     assert "hubbub_messages_ready 3.0" in text
     assert "hubbub_connections_refused_total 1.0" in text
     assert "hubbub_store_file_bytes 4096.0" in text
