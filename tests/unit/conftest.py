@@ -1,4 +1,4 @@
-"""A broker of a test's own."""
+"""A broker of a test's own, for the tests of the core and of the dialects."""
 
 from __future__ import annotations
 
