@@ -3,11 +3,11 @@
 from types import SimpleNamespace
 
 import pytest
-from broker.core.message import Message
 
 from broker.core import delayed as module
 from broker.core.clock import ManualClock
 from broker.core.delayed import Delayed, delay_ms
+from broker.core.message import Message
 from broker.core.properties import encode_properties, header_value
 from storage.layout import Database
 from storage.memory_store import MemoryStore
