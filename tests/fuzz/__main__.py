@@ -1,7 +1,8 @@
 """Fuzz from the command line; each finding becomes a file that `--replay` runs again.
 
 python -m tests.fuzz connection --seconds 300
-python -m tests.fuzz connection --replay finding-1.bin
+python -m tests.fuzz connection --replay build/fuzz/connection-1-1.bin
+python -m tests.fuzz connection --replay build/fuzz/connection-1.last     after a crash or a hang
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import traceback
 from pathlib import Path
 
 from tests.fuzz import script
-from tests.fuzz.engine import Engine, shortened
+from tests.fuzz.engine import Engine, LastInput, shortened
 from tests.fuzz.targets import TARGETS
 
 
@@ -37,13 +38,14 @@ def main() -> int:
     options = parser.parse_args()
     faulthandler.enable()
     if options.replay is not None:
-        content = options.replay.read_bytes()
+        last = options.replay.suffix == ".last"
+        content = LastInput.read(options.replay) if last else options.replay.read_bytes()
         print(describe(options.target, content))
         print(sorted(TARGETS[options.target](content)))
         return 0
     found = 0
     for name in TARGETS if options.target == "all" else [options.target]:
-        engine = Engine(name, options.seed)
+        engine = Engine(name, options.seed, LastInput(options.directory / f"{name}-{options.seed}.last"))
         run = engine.fuzz(options.seconds, findings_max=options.findings_max)
         print(run.text, f"(peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB)", flush=True)
         for finding in run.findings:

@@ -6,9 +6,12 @@ input joins the corpus when its target saw a word that none saw before.
 
 from __future__ import annotations
 
+import faulthandler
+import mmap
 import random
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tests.fuzz import script
 from tests.fuzz.conversations import conversation, introduction
@@ -18,6 +21,7 @@ from tests.fuzz.targets import TARGETS
 
 INPUT_BYTES_MAX = 1 << 20
 CORPUS_MAX = 4000
+HANG_S = 60.0
 
 
 @dataclass
@@ -46,10 +50,31 @@ class Run:
         )
 
 
+class LastInput:
+    """A file that always holds the input being tried: what is left of a process that crashed or hung."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(INPUT_BYTES_MAX + 8))
+        with path.open("r+b") as file:
+            self.memory = mmap.mmap(file.fileno(), 0)
+
+    def keep(self, content: bytes) -> None:
+        self.memory[: len(content) + 8] = len(content).to_bytes(8, "big") + content
+
+    @staticmethod
+    def read(path: Path) -> bytes:
+        """The input in such a file."""
+        kept = path.read_bytes()
+        return kept[8 : 8 + int.from_bytes(kept[:8], "big")]
+
+
 class Engine:
     """Fuzzes one target. The same `seed` draws the same inputs."""
 
-    def __init__(self, target: str, seed: int) -> None:
+    def __init__(self, target: str, seed: int, last: LastInput | None = None) -> None:
+        self.last = last
+        self.watched_at = 0.0
         self.run = Run(target)
         self.target = TARGETS[target]
         self.chance = random.Random(seed)
@@ -64,12 +89,15 @@ class Engine:
             return base[:INPUT_BYTES_MAX]
         if self.chance.random() < 0.25:
             make = introduction if self.chance.random() < 0.1 else conversation
-            return script.write(make(self.chance))
+            return script.write(make(self.chance))[:INPUT_BYTES_MAX]
         others = list(script.read(self.chance.choice(self.corpus))) or [script.Step(0, b"")]
         return script.write(mutate(self.chance, list(script.read(base)), others))[:INPUT_BYTES_MAX]
 
     def execute(self, content: bytes) -> None:
-        """Run the target once."""
+        """Run the target once. An execution that does not end ends the process, with a traceback."""
+        if self.last is not None:
+            self.last.keep(content)
+            self.watch()
         self.run.executions += 1
         try:
             seen = self.target(content)
@@ -80,6 +108,13 @@ class Engine:
             self.run.seen |= seen
             if len(self.corpus) < CORPUS_MAX:
                 self.corpus.append(content)
+
+    def watch(self) -> None:
+        """Set the alarm anew now and then: each time costs a thread."""
+        now = time.monotonic()
+        if now - self.watched_at > 1.0:
+            self.watched_at = now
+            faulthandler.dump_traceback_later(HANG_S, exit=True)
 
     def fuzz(self, seconds: float, executions_max: int = 1 << 62, findings_max: int = 1) -> Run:
         """Until the time is over, or there are so many findings."""
@@ -92,6 +127,7 @@ class Engine:
             and len(self.run.findings) < findings_max
         ):
             self.execute(self.draw())
+        faulthandler.cancel_dump_traceback_later()
         self.run.seconds = time.monotonic() - started
         return self.run
 
