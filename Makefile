@@ -7,7 +7,7 @@ SOURCES := $(shell find broker storage -name '*.pyx' -o -name '*.pxd' -o -name '
 ARGUMENTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench gate build clean
+.PHONY: help run test check bench gate fuzz build clean
 
 help:  ## show this
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -29,6 +29,9 @@ bench: $(VENV)/test build  ## measure, beside the peers that are installed (ARGU
 
 gate: $(VENV)/runtime build  ## count the hot paths' instructions beside the baseline (wants valgrind)
 	$(BIN)/python -m benchmarks.micro --gate $(ARGUMENTS)
+
+fuzz: $(VENV)/test build  ## look for input that breaks something (ARGUMENTS="--seconds 300")
+	$(BIN)/python -m tests.fuzz all $(ARGUMENTS)
 
 build: $(VENV)/built  ## compile the Cython modules in place
 

@@ -15,7 +15,7 @@ from tests.support.server import HubbubServer
 pytestmark = [pytest.mark.hubbub_only, pytest.mark.timeout(180)]
 
 METHOD = codec.FRAME_METHOD
-PAUSE_S = 2.0
+PAUSE_S = 5.0
 MEMORY_MIB = 64
 
 

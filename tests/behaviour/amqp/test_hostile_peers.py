@@ -124,7 +124,7 @@ def test_who_asks_and_does_not_read_the_answers_is_not_heard_any_more(server: Hu
             peer.close()
         with raw_connection(server.address) as last:
             last.open().open_channel().rpc("queue.delete", queue="asked")
-    assert bystander.slowest_s < 2.0
+    assert bystander.slowest_s < 5.0
 
 
 # ── slow writers ──────────────────────────────────────────────────────────────────────────────────────────────────────
