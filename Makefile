@@ -18,7 +18,7 @@ run: build  ## start a broker with its data in ./data (ARGUMENTS="--set amqp.por
 test: $(VENV)/test build  ## run the tests (ARGUMENTS="-k poller")
 	$(BIN)/python -m pytest $(ARGUMENTS)
 
-check: $(VENV)/dev build  ## style and types: ruff, mypy, cython-lint
+check: $(VENV)/dev $(VENV)/test build  ## style and types: ruff, mypy, cython-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
