@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 DEFAULT_VHOST = "/"
 CLEAN_SHUTDOWN_KEY = b"delivered_up_to"
 SCAN_SLICE = 10_000
+DEFINITION_KINDS = ("vhost", "policy", "operator_policy", "exchange", "queue", "binding")
 
 
 class Blockable(Protocol):
@@ -78,9 +79,11 @@ class Broker:
         """Bring back what the store has: definitions, then for each queue where its messages are on disk."""
         started = time.perf_counter()
         queues: dict[int, Queue] = {}
-        definitions = {kind: list(self.definitions(kind)) for kind in ("vhost", "exchange", "queue", "binding")}
+        definitions = {kind: list(self.definitions(kind)) for kind in DEFINITION_KINDS}
         for value in definitions["vhost"]:
             self.vhosts[value["name"]] = VirtualHost(self, value["name"])
+        for value in (*definitions["policy"], *definitions["operator_policy"]):
+            self.vhosts[value["vhost"]].policies.restore(value)
         for value in definitions["exchange"]:
             self.vhosts[value["vhost"]].restore_exchange(value)
         for value in definitions["queue"]:

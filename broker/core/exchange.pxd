@@ -18,7 +18,7 @@ cdef class Exchange:
     cdef readonly bint auto_delete
     cdef readonly bint internal
     cdef readonly dict arguments
-    cdef readonly str alternate             # name of the alternate exchange, or None
+    cdef public str alternate               # name of the alternate exchange, or None
     cdef public bint deleted
     cdef readonly dict bindings             # Binding by its identity: this exchange is the source
     cdef readonly set upstreams             # exchanges that have a binding to this one

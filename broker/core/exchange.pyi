@@ -13,6 +13,7 @@ class Exchange:
     """A named point of publication, of a type that says which bindings match."""
 
     deleted: bool
+    alternate: str | None
 
     def __init__(
         self,
@@ -42,8 +43,6 @@ class Exchange:
     def internal(self) -> bool: ...
     @property
     def arguments(self) -> dict[str, Any]: ...
-    @property
-    def alternate(self) -> str | None: ...
     @property
     def bindings(self) -> dict[tuple[Any, ...], Binding]: ...
     @property

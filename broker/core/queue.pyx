@@ -66,6 +66,14 @@ cdef class Queue(Target):
         if settings.expires_ms is not None:
             self.watch_use()
 
+    def change(self, settings):
+        """Other settings are in force from now on (a policy changed): also for what is here already."""
+        self.apply(settings)
+        if self.is_limited and self.overflow == OVERFLOW_DROP_HEAD:
+            self.drop_overflow()
+            if self.may_expire:
+                self.watch_expiry()
+
     # ── in ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     cdef int accept(self, message_t* message) except -1:

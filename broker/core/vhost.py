@@ -25,6 +25,7 @@ from broker.core.errors import (
 from broker.core.exchange import Exchange, accept_all
 from broker.core.exchange_types import DefaultExchange, exchange_class
 from broker.core.message import Message
+from broker.core.policy import Policies
 from broker.core.properties import decode_table, encode_table
 from broker.core.queue import Queue
 from storage import layout
@@ -58,6 +59,7 @@ class VirtualHost:
         self.by_alternate: defaultdict[str, set[Exchange]] = defaultdict(set)
         self.queues: dict[str, Queue] = {}
         self.reply_targets: dict[str, Any] = {}
+        self.policies = Policies(self)
         self.default_exchange = self.make_exchange("", "direct", durable=True)
         for exchange_name, type_name in PREDECLARED.items():
             self.make_exchange(exchange_name, type_name, durable=True, internal=exchange_name == "amq.rabbitmq.trace")
@@ -93,9 +95,29 @@ class VirtualHost:
         self.exchanges[name] = exchange
         if exchange.alternate is not None:
             self.by_alternate[exchange.alternate].add(exchange)
+        else:
+            self.set_alternate(exchange, self.policies.alternate(name))
         if name in self.by_alternate:
             self.forget_all_routes()
         return exchange
+
+    def set_alternate(self, exchange: Exchange, alternate: str | None) -> None:
+        """What the exchange cannot route goes to the alternate from now on; None: nowhere."""
+        if alternate == exchange.alternate:
+            return
+        if exchange.alternate is not None:
+            self.forget_alternate(exchange)
+        exchange.alternate = alternate
+        if alternate is not None:
+            self.by_alternate[alternate].add(exchange)
+        self.forget_all_routes()
+
+    def forget_alternate(self, exchange: Exchange) -> None:
+        """The exchange names its alternate no more."""
+        named = self.by_alternate[exchange.alternate or ""]
+        named.discard(exchange)
+        if not named:
+            del self.by_alternate[exchange.alternate or ""]
 
     def exchange(self, name: str) -> Exchange:
         """The exchange of that name. Raises NotFound."""
@@ -172,9 +194,7 @@ class VirtualHost:
             if gone.durable:
                 self.delete_definition("exchange", gone.name)
             if gone.alternate is not None:
-                self.by_alternate[gone.alternate].discard(gone)
-                if not self.by_alternate[gone.alternate]:
-                    del self.by_alternate[gone.alternate]
+                self.forget_alternate(gone)
             if gone.name in self.by_alternate:
                 self.forget_all_routes()
 
@@ -265,7 +285,7 @@ class VirtualHost:
             auto_delete=auto_delete,
             exclusive_owner=owner,
             arguments=arguments,
-            settings=settings,
+            settings=self.policies.settings(name, settings),
             memory_bytes_max=self.limits.queue_memory_bytes_max,
         )
         self.queues[name] = queue
