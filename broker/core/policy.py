@@ -31,7 +31,7 @@ APPLY_TO = ("all", QUEUES, "classic_queues", "quorum_queues", "streams", EXCHANG
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One word of a definition: the setting that it becomes, what is wrong with a value, whether operators may set it."""
+    """One word of a definition: the setting that it becomes, and what is wrong with a value."""
 
     setting: str
     wrong: Callable[[Any], str | None]

@@ -130,12 +130,12 @@ cdef class Queue(Target):
             keep(self, entry, self.store_id + <uint32_t>priority)
         level.push(entry)
         self.ready_count += 1
-        if self.is_limited:
-            self.drop_overflow()
         if entry.expires_at_ms:
             self.may_expire = True
-            if entry.expires_at_ms <= self.clock.now_ms:
-                self.drop_expired()
+        if self.is_limited:
+            self.drop_overflow()
+        if entry.expires_at_ms and entry.expires_at_ms <= self.clock.now_ms:
+            self.drop_expired()
         if not self.nobody_has_credit and self.consumers.count:
             self.deliver()
         if self.may_expire:
@@ -266,7 +266,9 @@ cdef class Queue(Target):
         """Drop-head: the message that would be delivered next gives way, whatever its priority (RabbitMQ)."""
         cdef ReadyList level
         cdef entry_t entry
-        while self.ready_count > self.length_max or total_bytes(self) > self.length_bytes_max:
+        if self.may_expire and is_over(self, 0, 0):
+            self.drop_expired()                             # that is the truer reason
+        while is_over(self, 0, 0):
             level = self.next_level()
             if level is None or level.peek() == NULL:
                 break
@@ -296,7 +298,7 @@ cdef class Queue(Target):
         """Takes over an entry that leaves unconsumed: to the dead-letter exchange, if there is one, or nowhere."""
         if self.settings.dead_letter_exchange is not None and not self.deleted:
             self.ledger.dead_lettered += 1
-            self.vhost.dead_letter(self, message_view(entry.message), reason)
+            self.vhost.dead_letters.publish(self, message_view(entry.message), reason)
         if entry.segment:
             self.store.settle(entry.segment, entry.slot)        # in the same batch as its copy: never neither
         message_unref(entry.message)
@@ -492,9 +494,18 @@ cdef int64_t deadline(Queue queue, message_t* message) noexcept:
     return queue.clock.now_ms + ttl_ms
 
 
-cdef bint is_full(Queue queue, message_t* message) noexcept:
-    return (queue.ready_count >= queue.length_max
-            or total_bytes(queue) + message.body_size > queue.length_bytes_max)
+cdef bint is_full(Queue queue, message_t* message) except -1:
+    """No room for one more, even when what has expired is gone."""
+    if not is_over(queue, 1, message.body_size):
+        return False
+    if queue.may_expire:
+        queue.drop_expired()
+    return is_over(queue, 1, message.body_size)
+
+
+cdef inline bint is_over(Queue queue, uint64_t messages, uint64_t size) noexcept:
+    """With so many messages and bytes more, above x-max-length or x-max-length-bytes."""
+    return queue.ready_count + messages > queue.length_max or total_bytes(queue) + size > queue.length_bytes_max
 
 
 cdef int refuse(Queue queue, message_t* message) except -1:
@@ -502,7 +513,7 @@ cdef int refuse(Queue queue, message_t* message) except -1:
     queue.ledger.refused_maxlen += 1
     if queue.overflow == OVERFLOW_REJECT_PUBLISH_DLX and queue.settings.dead_letter_exchange is not None:
         queue.ledger.dead_lettered += 1
-        queue.vhost.dead_letter(queue, message_view(message), "maxlen")
+        queue.vhost.dead_letters.publish(queue, message_view(message), "maxlen")
     return REFUSED
 
 

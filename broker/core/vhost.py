@@ -6,17 +6,16 @@ restart go into the store's open batch: the dialect waits for it. Knows no proto
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from broker.core import arguments as argument_rules
-from broker.core import carbon_copies, dead_letter
+from broker.core import carbon_copies
 from broker.core.binding import QUEUE, Binding, identity
+from broker.core.dead_letters import DeadLetters
 from broker.core.errors import (
     AccessRefused,
-    CoreError,
     LimitExceeded,
     NotFound,
     PreconditionFailed,
@@ -42,8 +41,6 @@ PREDECLARED = {
     "amq.rabbitmq.trace": "topic",
 }
 
-log = logging.getLogger("hubbub.vhost")
-
 
 class VirtualHost:
     """One namespace of exchanges, queues and bindings."""
@@ -63,8 +60,7 @@ class VirtualHost:
         self.default_exchange = self.make_exchange("", "direct", durable=True)
         for exchange_name, type_name in PREDECLARED.items():
             self.make_exchange(exchange_name, type_name, durable=True, internal=exchange_name == "amq.rabbitmq.trace")
-        self.dead_letter_depth = 0
-        self.dead_letters_waiting: list[tuple[Queue, Message, str]] = []
+        self.dead_letters = DeadLetters(self)
 
     # ── exchanges ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -425,52 +421,6 @@ class VirtualHost:
         """Put a message with a positive `x-delay` into the delayed index; False where it is to be routed now."""
         carbon_copies.routing_keys(message)  # what is wrong is told now: when the message is due, nobody listens
         return self.broker.delayed.schedule(self, exchange, message)
-
-    def dead_letter(self, queue: Queue, message: Message, reason: str) -> None:
-        """Route a message that left `queue` unconsumed to the queue's dead-letter exchange.
-
-        Chains of dead-lettering (a full queue behind a full queue) are unrolled here, so that they can't exhaust the
-        stack.
-        """
-        self.dead_letters_waiting.append((queue, message, reason))
-        if self.dead_letter_depth:
-            return
-        self.dead_letter_depth = 1
-        try:
-            while self.dead_letters_waiting:
-                try:
-                    self.route_dead_letter(*self.dead_letters_waiting.pop(0))
-                except CoreError as error:
-                    # Its publisher is long gone, and whoever settles or expires it is not to blame.
-                    log.warning(
-                        "vhost '%s': a dead letter of queue '%s' is dropped: %s", self.name, queue.name, error.text
-                    )
-        finally:
-            self.dead_letter_depth = 0
-
-    def route_dead_letter(self, queue: Queue, message: Message, reason: str) -> None:
-        """Publish the dead letter with its history in `x-death`; a queue in its own cycle does not get it again."""
-        exchange = self.exchanges.get(queue.settings.dead_letter_exchange or "")
-        if exchange is None:
-            return
-        keys = dead_letter.routing_keys(message, queue.settings.dead_letter_routing_key)
-        letter = dead_letter.letter(
-            message,
-            queue=queue.name,
-            reason=reason,
-            exchange=exchange.name,
-            routing_key=keys[0],
-            now_ms=self.clock.now_ms,
-        )
-        targets = {target: None for key in keys for target in exchange.resolve(key, letter).targets}
-        accept_all(
-            letter,
-            [
-                target
-                for target in targets
-                if not (isinstance(target, Queue) and dead_letter.would_cycle(letter.raw_properties, target.name))
-            ],
-        )
 
     # ── definitions ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -97,7 +97,7 @@ class QueueOracle:
 
     def accept(self, entry: Entry) -> None:
         limits = self.arguments
-        if limits.overflow != "drop-head" and self.is_over(len(self.ready) + 1, self.ready_bytes() + len(entry.body)):
+        if limits.overflow != "drop-head" and self.is_full(entry):
             self.count("refused_maxlen")
             if limits.overflow == "reject-publish-dlx" and limits.dead_letter_to is not None:
                 self.count("dead_lettered")
@@ -115,10 +115,19 @@ class QueueOracle:
         self.ready.append(entry)
         self.sort()
         self.drop_overflow()
-        self.drop_expired()
+        if entry.expires_at_ms is not None and entry.expires_at_ms <= self.broker.now_ms:
+            self.drop_expired()
         self.deliver()
 
+    def is_full(self, entry: Entry) -> bool:
+        """No room for one more, even when what has expired is gone."""
+        if self.is_over(len(self.ready) + 1, self.ready_bytes() + len(entry.body)):
+            self.drop_expired()
+        return self.is_over(len(self.ready) + 1, self.ready_bytes() + len(entry.body))
+
     def drop_overflow(self) -> None:
+        if self.is_over(len(self.ready), self.ready_bytes()):
+            self.drop_expired()
         while self.is_over(len(self.ready), self.ready_bytes()):
             self.drop(self.ready[0], MAXLEN, "dropped_maxlen")
 
@@ -150,7 +159,7 @@ class QueueOracle:
     # ── out ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def deliver(self) -> None:
-        while self.ready:
+        while self.ready and self.consumers:
             self.drop_expired()
             candidates = [consumer for consumer in self.consumers if consumer.has_credit()]
             if not candidates or not self.ready:
@@ -224,7 +233,7 @@ class BrokerOracle:
         self.delivered: Delivered = lambda _consumer, _entry: None
         self.waiting: list[tuple[QueueOracle, Entry, str]] = []
         self.is_dead_lettering = False
-        self.committed: dict[str, tuple[int, list[Entry]]] = {name: (1, []) for name in queues}
+        self.committed: dict[str, list[Entry]] = {name: [] for name in queues}
 
     def dead_letter(self, queue: QueueOracle, entry: Entry, reason: str) -> None:
         """One after the other: what dies while a dead letter is routed has its turn afterwards."""
@@ -264,12 +273,15 @@ class BrokerOracle:
         """What a crash from now on leaves: persistent messages of durable queues."""
         for queue in self.queues.values():
             kept = [entry for entry in (*queue.ready, *queue.unacked) if queue.arguments.durable and entry.persistent]
-            self.committed[queue.name] = (queue.next_position, [replace(entry) for entry in kept])
+            self.committed[queue.name] = [replace(entry) for entry in kept]
 
-    def restore(self, *, orderly: bool) -> None:
-        """As after a start: an orderly stop has written down how far each queue was delivered, a crash has not."""
+    def restore(self, next_positions: dict[str, int], *, orderly: bool) -> None:
+        """As after a start: an orderly stop has written down how far each queue was delivered, a crash has not.
+
+        Positions tell order alone: where nothing is left, they may begin anew, so the queue says with which.
+        """
         for queue in self.queues.values():
-            next_position, entries = self.committed[queue.name]
+            entries = self.committed[queue.name]
             queue.counts = {}
             queue.unacked, queue.consumers = [], []
             queue.ready = deepcopy(entries)
@@ -278,8 +290,7 @@ class BrokerOracle:
                 entry.delivery_count = 0
                 queue.count("restored")
             queue.sort()
-            # Positions tell order alone: where nothing is left, they may begin anew.
-            queue.next_position = next_position
+            queue.next_position = next_positions[queue.name]
             if not orderly or not queue.ready:
                 queue.delivered_up_to = max((entry.position for entry in queue.ready), default=0)
         self.pass_ms(0)

@@ -274,11 +274,10 @@ class QueueModel(RuleBasedStateMachine):
         else:
             state = self.core.crash()
         self.open(state, clock)
+        # Before anything expires: where a crash took the newest positions with it, they are given again.
+        next_positions = {name: self.core.queue(name).last_position + 1 for name in NAMES}
         self.core.pass_ms(0)
-        self.oracle.restore(orderly=orderly)
-        for name in NAMES:
-            # Where a crash took the newest positions with it, they are given again.
-            self.oracle.queues[name].next_position = self.core.queue(name).last_position + 1
+        self.oracle.restore(next_positions, orderly=orderly)
         self.compare()
         self.commit()
 
