@@ -64,3 +64,11 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Routing keys whose targets one exchange remembers."""
     queue_memory_bytes_max: int = 16 * MIB
     """Messages of one queue that stay in memory; the rest waits on disk."""
+
+    # ── retained messages, of one vhost ───────────────────────────────────────────────────────────────────────────
+    retained_messages_max: int = 1_048_576
+    """Topics with a retained message."""
+    retained_bytes_max: int = 512 * MIB
+    """Memory of all retained messages; they are held in memory."""
+    retained_message_bytes_max: int = 16 * MIB
+    """Payload of one retained message."""

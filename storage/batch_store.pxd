@@ -41,6 +41,7 @@ cdef class BatchStore(OpenBatch):
     cdef batch_t* take_committed(self) except? NULL      # NULL: nothing yet. Also calls `set_status`
     cdef int set_status(self, str status, str text) except -1
 
+    cdef int ask_contributors(self) except -1
     cdef int gather_changes(self) except -1
     cdef int change_segment(self, segment_t* segment) except -1
     cdef int tidy(self, int64_t now_ms) except -1

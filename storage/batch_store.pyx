@@ -14,7 +14,7 @@ from storage.batch cimport (
     batch_reset,
     change_t,
 )
-from storage.interface cimport Waiter
+from storage.interface cimport Contributor, Waiter
 from storage.open_batch cimport SEGMENT_BYTES_MAX
 from storage.segment_table cimport (
     SEGMENT_CLOSED,
@@ -48,6 +48,20 @@ cdef class BatchStore(OpenBatch):
         self.tidy_due_ms = monotonic_ms() + tidy_ms
 
     # ── sealing ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    cdef int ask_contributors(self) except -1:
+        """Their last moment to write to the open batch. Where one cannot, others have been promised what is not in it:
+        the store has failed."""
+        cdef list asked = self.contributors[:]
+        cdef Contributor contributor
+        self.contributors.clear()
+        for contributor in asked:
+            contributor.is_expected = False
+            try:
+                contributor.contribute()
+            except Exception as error:
+                self.set_status("failed", f"what belongs to batch {self.open_batch} is missing: {error!r}")
+        return 0
 
     cdef int gather_changes(self) except -1:
         """Turns the bits that were set since the last batch into changes of this one."""
@@ -124,6 +138,11 @@ cdef class BatchStore(OpenBatch):
         now_ms = monotonic_ms()
         if self.interval_ms and now_ms < self.interval_due_ms and self.filling_bytes < INTERVAL_BYTES_MAX:
             return False
+        if self.contributors:
+            self.ask_contributors()
+            if self.failed:
+                self.refuse_everything()
+                return False
         self.finish_parts()
         self.gather_changes()
         if self.status == "ok":         # rewriting takes room before it gives any
@@ -225,6 +244,9 @@ cdef class BatchStore(OpenBatch):
             self.release_parts(batch)
             batch_reset(batch)
             self.tell(self.sealed_waiters, number, False)
+        for contributor in self.contributors:
+            (<Contributor>contributor).is_expected = False
+        self.contributors.clear()
         self.finish_parts()
         self.release_parts(self.filling)
         self.gather_changes()

@@ -39,6 +39,14 @@ cdef class Waiter:
     cdef void on_refused(self, uint64_t batch) noexcept        # `batch` will never be on disk: say no
 
 
+cdef class Contributor:
+    """Somebody whose state may change often within a batch and is written once, in the last moment before the seal."""
+    cdef bint is_expected                                      # the store's own note: it will be asked
+    # Put, delete or append what has changed since the last time. If it raises, the store has failed: others may have
+    # been promised what is missing.
+    cdef int contribute(self) except -1
+
+
 cdef class Store:
     cdef readonly uint64_t open_batch        # number of the batch being filled; the first is 1
     cdef readonly uint64_t committed_batch   # every batch up to this number is on disk
@@ -61,6 +69,8 @@ cdef class Store:
     # Key-value databases (`layout.Database` numbers them): applied in order with the batch.
     cpdef put(self, int database, bytes key, bytes value)
     cpdef delete(self, int database, bytes key)
+    # `contributor` is asked for its share before the open batch is sealed. Expecting it again costs a compare.
+    cdef int expect(self, Contributor contributor) except -1
     # `waiter` is told once when what the open batch holds now is on disk. Joining the same batch again costs a compare.
     cdef int wait(self, Waiter waiter) except -1
     # The segment is complete and on disk: its messages may leave memory and be loaded again.

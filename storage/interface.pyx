@@ -31,6 +31,11 @@ cdef class CallbackWaiter(Waiter):
         self.refused(batch)
 
 
+cdef class Contributor:
+    cdef int contribute(self) except -1:
+        raise NotImplementedError
+
+
 cdef class Store:
     cdef int append(self, message_t* message, uint32_t queue_id, uint64_t position, int64_t expires_at_ms,
                     uint8_t priority, uint8_t flags, uint64_t* segment, uint32_t* slot) except -1:
@@ -48,6 +53,9 @@ cdef class Store:
 
     cpdef delete(self, int database, bytes key):
         """Remove `key` with the open batch; a key that is not there is no error."""
+        raise NotImplementedError
+
+    cdef int expect(self, Contributor contributor) except -1:
         raise NotImplementedError
 
     cdef int wait(self, Waiter waiter) except -1:

@@ -46,6 +46,7 @@ cdef class OpenBatch(Store):
     cdef uint64_t next_serial
     cdef uint64_t segment_bytes_max
     cdef uint32_t tick                  # counts `tidy`
+    cdef list contributors              # to be asked before the open batch is sealed
     cdef list waiters                   # of the open batch
     cdef list sealed_waiters
     # counters, each counted where it happens

@@ -18,7 +18,7 @@ from storage.batch cimport (
     part_new,
     part_reset,
 )
-from storage.interface cimport Waiter
+from storage.interface cimport Contributor, Waiter
 from storage.records cimport message_t, message_unref
 from storage.segment cimport (
     BODY_INLINE_MAX,
@@ -60,6 +60,7 @@ cdef class OpenBatch(Store):
         self.notify_fd = -1
         self.next_segment = 1
         self.next_serial = 1
+        self.contributors = []
         self.waiters = []
         self.sealed_waiters = []
         self.status = "ok"
@@ -232,6 +233,12 @@ cdef class OpenBatch(Store):
         if batch_add_operation(self.filling, verb, database, key, len(key), value, len(value)) != 0:
             raise MemoryError
         self.filling_bytes += len(key) + len(value)
+        return 0
+
+    cdef int expect(self, Contributor contributor) except -1:
+        if not contributor.is_expected:
+            self.contributors.append(contributor)
+            contributor.is_expected = True
         return 0
 
     cdef int wait(self, Waiter waiter) except -1:
@@ -413,5 +420,5 @@ cdef class OpenBatch(Store):
         batch.last_part = NULL
 
     cdef bint holds_anything(self) noexcept:
-        return (self.filling.first_part != NULL or self.touched != NULL or self.filling.operation_count > 0
-                or self.filling.change_count > 0)
+        return (self.filling.first_part != NULL or self.touched != NULL or self.contributors
+                or self.filling.operation_count > 0 or self.filling.change_count > 0)

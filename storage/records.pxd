@@ -15,6 +15,9 @@ cdef enum:
     MESSAGE_PERSISTENT = 1          # delivery_mode 2: kept by durable queues over a restart
     MESSAGE_HAS_HEADERS = 2         # the properties have a `headers` table
     MESSAGE_CONVERTED = 4           # written by one dialect and translated from another
+    MESSAGE_QOS2 = 8                # MQTT: published with QoS 2; with MESSAGE_PERSISTENT alone, QoS 1; else QoS 0
+    MESSAGE_RETAIN = 16             # MQTT: published with the retain flag
+    MESSAGE_RETAINED = 32           # … and delivered because of a new subscription: the flag goes with it
 
 ctypedef struct message_t:
     uint32_t references

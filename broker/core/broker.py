@@ -94,6 +94,8 @@ class Broker:
         messages = self.restore_messages(queues)
         if DEFAULT_VHOST not in self.vhosts:
             self.add_vhost(DEFAULT_VHOST)
+        for vhost in self.vhosts.values():
+            vhost.retained.restore()
         self.access.restore()
         self.delayed.restore()
         return Restored(len(set(queues.values())), messages, time.perf_counter() - started)

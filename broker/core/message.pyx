@@ -6,8 +6,8 @@ from broker.core.properties cimport (
     EXPIRATION_INVALID, PROPERTY_HEADERS, properties_has, properties_scan, properties_t,
 )
 from storage.records cimport (
-    MESSAGE_HAS_HEADERS, MESSAGE_PERSISTENT, message_body, message_exchange, message_new, message_properties,
-    message_ref, message_routing_key, message_t, message_unref,
+    MESSAGE_HAS_HEADERS, MESSAGE_PERSISTENT, MESSAGE_RETAINED, message_body, message_exchange, message_new,
+    message_properties, message_ref, message_routing_key, message_t, message_unref,
 )
 
 from broker.core.properties import decode_properties
@@ -67,6 +67,23 @@ cdef class Message:
     def is_persistent(self) -> bool:
         """delivery_mode is 2."""
         return bool(self.message.flags & MESSAGE_PERSISTENT)
+
+    @property
+    def is_retained(self) -> bool:
+        """It goes to a subscriber that came after it was published."""
+        return bool(self.message.flags & MESSAGE_RETAINED)
+
+    @property
+    def expiration_ms(self) -> int:
+        """How long it is of use, from its publication on; -1: for ever."""
+        return self.message.expiration_ms
+
+    def __eq__(self, other):
+        """The same message, not one like it."""
+        return isinstance(other, Message) and (<Message>other).message == self.message
+
+    def __hash__(self):
+        return hash(<size_t>self.message)
 
 
 cdef Message message_view(message_t* message):

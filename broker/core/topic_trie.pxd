@@ -4,8 +4,7 @@ from cpython.object cimport PyObject
 from libc.stddef cimport size_t
 from libc.stdint cimport uint32_t, uint64_t
 
-cdef enum:
-    TOPIC_WORDS_MAX = 256           # words of a key; an AMQP key (255 bytes) has no more
+from broker.core.topic_words cimport trie_word_t
 
 ctypedef struct trie_node_t:
     PyObject* values                # NULL, one value, or (VALUES_MANY) a dict whose keys are the values; owned
@@ -22,11 +21,6 @@ ctypedef struct trie_edge_t:
     uint32_t word_hash
     uint32_t size                   # bytes of the word
     char word[16]                   # the word, or a pointer to it where it is longer
-
-ctypedef struct trie_word_t:
-    const char* start
-    uint32_t size
-    uint32_t hash
 
 
 cdef class TopicTrie:

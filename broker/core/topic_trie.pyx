@@ -22,29 +22,11 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.string cimport memcmp, memcpy, memset
 
+from broker.core.topic_words cimport TOPIC_WORDS_MAX, edge_hash, is_word, next_word, split, trie_word_t
+
 import os
 
 from broker.core.errors import LimitExceeded
-
-cdef extern from *:
-    """
-    #include <stdint.h>
-    #include <string.h>
-    static inline uint64_t mix64(uint64_t v) {
-        v ^= v >> 32; v *= 0xd6e8feb86659fd93ULL; v ^= v >> 32; v *= 0xd6e8feb86659fd93ULL; v ^= v >> 32; return v;
-    }
-    static inline uint32_t word_hash(uint64_t seed, const char* word, size_t size) {
-        uint64_t h = seed ^ (size * 0x9e3779b97f4a7c15ULL), part;
-        while (size >= 8) { memcpy(&part, word, 8); h = mix64(h ^ part); word += 8; size -= 8; }
-        part = 0; memcpy(&part, word, size);
-        return (uint32_t)mix64(h ^ part ^ seed);
-    }
-    static inline uint32_t edge_hash(uint32_t parent, uint32_t hash) {
-        return (uint32_t)(((uint64_t)parent * 0x9e3779b97f4a7c15ULL ^ (uint64_t)hash * 0xc2b2ae3d27d4eb4fULL) >> 29);
-    }
-    """
-    uint32_t word_hash(uint64_t seed, const char* word, size_t size) noexcept nogil
-    uint32_t edge_hash(uint32_t parent, uint32_t hash) noexcept nogil
 
 cdef enum:
     VALUES_MANY = 1                 # `values` is a dict
@@ -62,35 +44,6 @@ cdef inline const char* edge_word(const trie_edge_t* edge) noexcept nogil:
         return edge.word
     memcpy(&far, edge.word, sizeof(far))
     return far
-
-
-cdef inline bint next_word(const char** at, const char* end, uint64_t seed, trie_word_t* word) noexcept nogil:
-    """Takes the word at `at` and steps behind its dot. False: it was the last."""
-    cdef const char* stop = at[0]
-    while stop < end and stop[0] != c'.':
-        stop += 1
-    word.start = at[0]
-    word.size = <uint32_t>(stop - at[0])
-    word.hash = word_hash(seed, word.start, word.size)
-    at[0] = stop + 1
-    return stop < end
-
-
-cdef int split(const char* key, size_t size, uint64_t seed, trie_word_t* words) except -1:
-    """The words of a key, at most TOPIC_WORDS_MAX. The empty key has none."""
-    cdef const char* at = key
-    cdef int count = 0
-    cdef bint more = size > 0
-    while more:
-        if count == TOPIC_WORDS_MAX:
-            raise LimitExceeded(f"a topic has more than {TOPIC_WORDS_MAX} words")
-        more = next_word(&at, key + size, seed, &words[count])
-        count += 1
-    return count
-
-
-cdef inline bint is_word(const trie_word_t* word, char only) noexcept nogil:
-    return word.size == 1 and word.start[0] == only
 
 
 cdef class TopicTrie:

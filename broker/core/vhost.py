@@ -27,6 +27,7 @@ from broker.core.message import Message
 from broker.core.policy import Policies
 from broker.core.properties import decode_table, encode_table
 from broker.core.queue import Queue
+from broker.core.retained import RetainedMessages
 from storage import layout
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class VirtualHost:
         self.queues: dict[str, Queue] = {}
         self.reply_targets: dict[str, Any] = {}
         self.policies = Policies(self)
+        self.retained = RetainedMessages(name, self.store, self.clock, self.limits)
         self.default_exchange = self.make_exchange("", "direct", durable=True)
         for exchange_name, type_name in PREDECLARED.items():
             self.make_exchange(exchange_name, type_name, durable=True, internal=exchange_name == "amq.rabbitmq.trace")
