@@ -88,7 +88,13 @@ def use(directory: Path) -> None:
     binaries = directory / "environment" / "bin"
     check("hubbub, version" in run(binaries / "hubbub", "--version", cwd=elsewhere), "no version")
     port = free_port()
-    settings = (f"amqp.address={HOST}", f"amqp.port={port}", "management.port=null", "metrics.port=null")
+    settings = (
+        f"amqp.address={HOST}",
+        f"amqp.port={port}",
+        "management.port=null",
+        "metrics.port=null",
+        "websocket.port=null",
+    )
     command = [binaries / "hubbub", "serve", *(part for each in settings for part in ("--set", each))]
     log = directory / "log"
     with log.open("wb") as output, subprocess.Popen(command, cwd=elsewhere, stdout=output, stderr=output) as server:

@@ -181,7 +181,13 @@ class Hubbub(System):
 
     def command(self) -> list[str]:
         """The one place that knows Hubbub's command line. Its other listeners are off: their ports may be taken."""
-        listeners = ["amqp.address=127.0.0.1", f"amqp.port={self.port}", "management.port=null", "metrics.port=null"]
+        listeners = [
+            "amqp.address=127.0.0.1",
+            f"amqp.port={self.port}",
+            "management.port=null",
+            "metrics.port=null",
+            "websocket.port=null",
+        ]
         settings = [*listeners, *self.settings]
         options = [word for setting in settings for word in ("--set", setting)]
         return [str(self.executable), "serve", "--data-dir", str(self.directory / "data"), *options]

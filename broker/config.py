@@ -10,6 +10,7 @@ was expected and what was found; values given by `--set` win over the file, the 
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,6 +27,10 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 """A TCP port; 0: any that is free (the start-up summary tells which)."""
 Milliseconds = Annotated[int, Meta(ge=1)]
 Bytes = Annotated[int, Meta(ge=0)]
+
+
+TLS_SECTIONS = ("amqp", "websocket")
+"""The sections that have a `tls_port`."""
 
 
 class ConfigError(Exception):
@@ -63,6 +68,26 @@ class Amqp(Section, frozen=True):
     channel_max: Annotated[int, Meta(ge=1, le=65535)] = 2047
     heartbeat_s: Annotated[int, Meta(ge=0, le=65535)] = 60
     """Proposed to clients; 0: none."""
+
+
+class WebSocket(Section, frozen=True):
+    """The WebSocket listeners: MQTT under `/ws`, AMQP under `/amqp`, the native dialect under `/hubbub`."""
+
+    address: str = "0.0.0.0"
+    port: Port | None = 15675
+    """Null: no plain listener."""
+    tls_port: Port | None = None
+    """Null: no TLS listener. Needs `tls.certificate` and `tls.key`. By custom 15676."""
+    on_management_port: bool = True
+    """Serve the same paths on `management.port`, too."""
+    origins: list[str] = field(default_factory=list)
+    """The pages that may connect, as browsers name them: `https://example.org`. None: all of them."""
+    trusted_proxies: list[str] = field(default_factory=list)
+    """Addresses or networks whose X-Forwarded-For says where a client is."""
+    deflate: bool = False
+    """Agree to permessage-deflate: fewer bytes for much more work."""
+    ping_interval_s: Annotated[int, Meta(ge=0, le=86_400)] = 30
+    """A peer that is silent for so long is asked; one that does not answer in as long is cut. 0: none is."""
 
 
 class Tls(Section, frozen=True):
@@ -140,6 +165,7 @@ class Settings(Section, frozen=True):
     memory: Memory = field(default_factory=Memory)
     amqp: Amqp = field(default_factory=Amqp)
     tls: Tls = field(default_factory=Tls)
+    websocket: WebSocket = field(default_factory=WebSocket)
     management: Management = field(default_factory=Management)
     metrics: Metrics = field(default_factory=Metrics)
     users: list[User] = field(default_factory=_default_users)
@@ -252,12 +278,25 @@ def _assign(tree: dict[str, Any], places: dict[str, str], assignment: str) -> No
 def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
     """What is wrong between settings that are each right."""
     tls, amqp = settings.tls, settings.amqp
-    if amqp.tls_port is not None and not (tls.certificate and tls.key):
-        yield "amqp.tls_port", "expected tls.certificate and tls.key as well"
-    if amqp.tls_port is None and (tls.certificate or tls.key or tls.ca):
-        yield "tls", "expected amqp.tls_port as well: without it no listener uses the certificate"
+    secured = {name: getattr(settings, name).tls_port is not None for name in TLS_SECTIONS}
+    for name in TLS_SECTIONS:
+        if secured[name] and not (tls.certificate and tls.key):
+            yield f"{name}.tls_port", "expected tls.certificate and tls.key as well"
+    if not any(secured.values()) and (tls.certificate or tls.key or tls.ca):
+        ports = " or ".join(f"{name}.tls_port" for name in TLS_SECTIONS)
+        yield "tls", f"expected {ports} as well: without it no listener uses the certificate"
     if tls.verify != "none" and not tls.ca:
         yield "tls.verify", f"expected tls.ca as well, to verify clients as `{tls.verify}`"
+    for index, proxy in enumerate(settings.websocket.trusted_proxies):
+        try:
+            ipaddress.ip_network(proxy, strict=False)
+        except ValueError:
+            yield f"websocket.trusted_proxies[{index}]", f"expected an address or a network, got `{proxy}`"
+    if settings.limits.http_head_bytes_max >= settings.limits.read_bytes_max:
+        yield (
+            "limits.http_head_bytes_max",
+            f"expected less than limits.read_bytes_max, {settings.limits.read_bytes_max}",
+        )
     for name in ("certificate", "key", "ca"):
         file = getattr(tls, name)
         if file is not None and not Path(file).is_file():

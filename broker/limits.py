@@ -55,6 +55,14 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Of messages that wait for the disk; above it connections that publish are not read until it has caught up."""
     """Bodies that one open transaction holds back."""
 
+    # ── WebSocket ─────────────────────────────────────────────────────────────────────────────────────────────────
+    http_head_bytes_max: int = 8 * KIB
+    """The HTTP request that asks for a WebSocket; below `read_bytes_max`."""
+    websocket_frame_bytes_max: int = 130 * MIB
+    """The payload of one frame. What is streamed (MQTT, AMQP) is never held whole."""
+    websocket_message_bytes_max: int = 16 * MIB
+    """A message that is needed whole: of the native dialect, or compressed; after decompression, too."""
+
     # ── vhosts, exchanges, queues ─────────────────────────────────────────────────────────────────────────────────
     queues_max: int = 1_048_576
     """Queues of one vhost."""

@@ -31,7 +31,7 @@ from broker.core.broker import Broker, Restored
 from broker.core.clock import Clock
 from broker.management.app import Management
 from broker.memory_alarm import MemoryAlarm
-from broker.net.listener import Listener, listen
+from broker.net.listener import Listener, join_address, listen
 from broker.net.loop_clock import LoopClock
 from broker.net.poller import Poller
 from broker.net.stream import StreamEdge
@@ -39,6 +39,8 @@ from broker.net.tls import server_context
 from broker.net.turn import Turn
 from broker.turn import BrokerTurn
 from broker.version import VERSION
+from broker.websocket.connection import WebSocketConnection
+from broker.websockets import websocket_endpoint
 from broker.wire.buffers import BufferPool
 from broker.wire.connection import Connection
 from storage.layout import Database, definition_prefix
@@ -146,15 +148,11 @@ class Server:
         self._closing.callback(self.streams.close)
 
     async def _listen(self) -> None:
-        settings, amqp, tls = self.settings, self.settings.amqp, self.settings.tls
-        factory = self._amqp_factory()
-        if amqp.port is not None:
-            self.poller.listen(self._bind("amqp", amqp.address, amqp.port).fileno(), self.listeners[-1], factory)
-        if amqp.tls_port is not None and tls.certificate is not None and tls.key is not None:
-            context = server_context(tls.certificate, tls.key, tls.ca, tls.verify)
-            listener = self._bind("amqps", amqp.address, amqp.tls_port, context)
-            timeout_s = settings.limits.handshake_timeout_ms / 1000
-            await self.streams.listen(listener, factory, timeout_s)
+        settings = self.settings
+        make_amqp = self._amqp_factory()
+        self.websockets = websocket_endpoint(self.broker, settings, amqp=make_amqp)
+        await self._serve("amqp", "amqps", settings.amqp, make_amqp)
+        await self._serve("websocket", "websocket-tls", settings.websocket, self._make_websocket)
         management = Management(self)
         for name, section, make in (
             ("management", settings.management, management.api),
@@ -163,6 +161,29 @@ class Server:
             if section.port is not None:
                 site = await management.serve(make(), self._bind(name, section.address, section.port))
                 self._closing.push_async_callback(site)
+
+    async def _serve(self, name: str, tls_name: str, section: Any, factory: Callable[[Listener], Connection]) -> None:
+        """Listen on a section's `port` by the poller, and on its `tls_port` by the loop's transports."""
+        tls = self.settings.tls
+        if section.port is not None:
+            self.poller.listen(self._bind(name, section.address, section.port).fileno(), self.listeners[-1], factory)
+        if section.tls_port is not None and tls.certificate is not None and tls.key is not None:
+            context = server_context(tls.certificate, tls.key, tls.ca, tls.verify)
+            listener = self._bind(tls_name, section.address, section.tls_port, context)
+            await self.streams.listen(listener, factory, self.settings.limits.handshake_timeout_ms / 1000)
+
+    def _make_websocket(self, listener: Any) -> Connection:
+        return WebSocketConnection(self.websockets)
+
+    @property
+    def websocket_paths(self) -> tuple[str, ...]:
+        """What is served over WebSocket on the HTTP port, too."""
+        return tuple(self.websockets.paths) if self.settings.websocket.on_management_port else ()
+
+    def adopt_websocket(self, transport: Any, head: bytes) -> Awaitable[None]:
+        """Take a connection over from the HTTP server, with its request; returns when it is lost."""
+        name = transport.get_extra_info("sockname") or ("", 0)
+        return self.streams.adopt(transport, join_address(*name[:2]), self._make_websocket, bytearray(head))
 
     def _bind(self, name: str, address: str, port: int, tls: Any = None) -> Listener:
         listener = listen(name, address, port, backlog=self.settings.limits.listen_backlog, tls=tls)
@@ -220,7 +241,10 @@ class Server:
         return durability.mode if durability.mode == "fsync" else f"{durability.mode} ({durability.interval_ms} ms)"
 
     def connections(self) -> list[Connection]:
-        """Every open connection, whatever carries it."""
+        """Every open connection of a dialect, whatever carries it."""
+        return [getattr(each, "carried", None) or each for each in self._edge_connections()]
+
+    def _edge_connections(self) -> list[Connection]:
         return [*self.poller.connections(), *self.streams.connections()]
 
     @property
@@ -249,7 +273,7 @@ class Server:
         self.poller.stop_listening()
         self.streams.stop_listening()
         self.turn.enter()
-        for connection in self.connections():
+        for connection in self._edge_connections():
             connection.shut_down("broker forced connection closure with reason 'shutdown'")
         drain_until = started + self.settings.limits.drain_timeout_ms / 1000
         while self.connections() and time.monotonic() < drain_until:

@@ -57,6 +57,8 @@ class Management:
         application.router.add_get("/api/queues/{vhost}", self._queues)
         application.router.add_get("/api/queues/{vhost}/{name}", self._queue)
         application.router.add_post("/api/hubbub/backup", self._backup)
+        for path in self.server.websocket_paths:
+            application.router.add_get(path, self._websocket)
         self._add_health(application)
         return application
 
@@ -82,8 +84,8 @@ class Management:
 
     @web.middleware
     async def _login(self, request: web.Request, handler: Endpoint) -> web.StreamResponse:
-        """HTTP basic authentication (RFC 7617) by the broker's users; health is for everybody."""
-        if request.path.startswith("/health/"):
+        """HTTP basic authentication (RFC 7617) by the broker's users; health is for everybody, WebSockets ask."""
+        if request.path.startswith("/health/") or request.path in self.server.websocket_paths:
             return await handler(request)
         peer = request.remote or ""
         try:
@@ -142,6 +144,17 @@ class Management:
     async def _metrics(self, request: web.Request) -> web.Response:
         text = metrics.exposition(self.server, per_queue=request.path.endswith("/per-object"))
         return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+    async def _websocket(self, request: web.Request) -> web.Response:
+        """The connection is no longer ours: whatever is said to the request, the WebSockets' edge says."""
+        lines = [b"%s %s HTTP/%d.%d" % (request.method.encode(), request.raw_path.encode(), *request.version)]
+        lines += [b"%s: %s" % header for header in request.raw_headers]
+        try:
+            await self.server.adopt_websocket(request.transport, b"\r\n".join(lines) + b"\r\n\r\n")
+        finally:
+            # The transport has another protocol now, so nobody else tells this one.
+            asyncio.get_running_loop().call_soon(request.protocol.connection_lost, None)
+        return web.Response()
 
     async def _live(self, request: web.Request) -> web.Response:
         """The loop turns: it answers."""

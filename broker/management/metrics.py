@@ -28,6 +28,7 @@ class BrokerMetrics(Collector):
         """Called by the registry once per scrape."""
         yield from self._build()
         yield from self._objects()
+        yield from self._websockets()
         yield from self._ledger()
         yield from self._store()
         if self.per_queue:
@@ -69,6 +70,20 @@ class BrokerMetrics(Collector):
         yield CounterMetricFamily(
             "hubbub_turns", "Turns of the event loop that did something.", value=server.turn.count
         )
+
+    def _websockets(self) -> Iterator[Metric]:
+        endpoint = self.server.websockets
+        yield GaugeMetricFamily("hubbub_websockets", "Open WebSockets.", value=len(endpoint.connections))
+        yield CounterMetricFamily("hubbub_websocket_opened", "Upgrades that were accepted.", value=endpoint.opened)
+        for name, label, text in (
+            ("refused", "status", "Upgrades that were refused, by HTTP status."),
+            ("closed", "code", "WebSockets that ended with a Close frame, by its code; 1005: without one."),
+            ("timed_out", "what", "WebSockets cut because the peer was late with this."),
+        ):
+            metric = CounterMetricFamily(f"hubbub_websocket_{name}", text, labels=[label])
+            for value, count in sorted(getattr(endpoint, name).items()):
+                metric.add_metric([str(value)], count)
+            yield metric
 
     def _ledger(self) -> Iterator[Metric]:
         counts = overview.totals(self.server)

@@ -5,7 +5,7 @@ Owns the list of names that management reads; the composition root provides them
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Awaitable, Iterable, Mapping, Sized
 from typing import Any, Protocol
 
 
@@ -129,3 +129,14 @@ class ObservedServer(Protocol):
 
     def connections(self) -> list[Any]:
         """The open connections."""
+
+    @property
+    def websockets(self) -> Any:
+        """websocket.endpoint.WebSocketEndpoint: its counts."""
+
+    @property
+    def websocket_paths(self) -> Iterable[str]:
+        """What is served over WebSocket on the HTTP port, too."""
+
+    def adopt_websocket(self, transport: Any, head: bytes) -> Awaitable[None]:
+        """Take a connection over, with the request that it began with; returns when it is lost."""

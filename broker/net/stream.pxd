@@ -22,6 +22,7 @@ cdef class StreamEdge:
     cdef set links                                      # of StreamLink: its transport is there
     cdef readonly unsigned long long accepted_count
     cdef readonly unsigned long long refused_count
+    cdef StreamLink make_link(self, object listener, object factory)
 
 
 cdef class StreamLink(Link):
@@ -30,6 +31,7 @@ cdef class StreamLink(Link):
     cdef object factory
     cdef object transport                               # None before and after
     cdef object linger_timer
+    cdef object ended                                   # None, or the future of `adopt`
     cdef size_t read_offset                             # where in the shared buffer the loop reads to
     cdef bint writing_paused                            # the transport has enough for now
     cdef void received(self, size_t size) noexcept

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from broker.net.listener import Listener
 from broker.net.turn import Link, Turn
@@ -28,6 +29,13 @@ class StreamEdge:
     @property
     def connection_count(self) -> int: ...
     def connections(self) -> list[Connection]: ...
+    def adopt(
+        self,
+        transport: asyncio.BaseTransport,
+        listener: object,
+        factory: Callable[[Any], Connection],
+        received: bytearray,
+    ) -> asyncio.Future[None]: ...
     def stop_listening(self) -> None: ...
     async def listen(
         self, listener: Listener, factory: Callable[[Listener], Connection], handshake_timeout_s: float = ...

@@ -62,13 +62,7 @@ cdef class StreamEdge:
         `factory(listener)` makes connections.
         """
         def make():
-            cdef StreamLink link = StreamProtocol.__new__(StreamProtocol, self.pool, self.high_bytes, self.bytes_max)
-            link.edge = self
-            link.turn = self.turn
-            link.read_bytes_max = self.read_bytes_max
-            link.listener = listener
-            link.factory = factory
-            return link
+            return self.make_link(listener, factory)
 
         tls = {}
         if listener.tls is not None:
@@ -77,6 +71,29 @@ cdef class StreamEdge:
         server = await self.loop.create_server(make, sock=listener.listening, **tls)
         self.servers.append(server)
         return server
+
+    def adopt(self, transport, listener, factory, received):
+        """Take over a transport of the loop from another protocol, with the bytes that it has received.
+
+        Returns when the connection is lost.
+        """
+        cdef StreamLink link = self.make_link(listener, factory)
+        cdef const unsigned char[::1] view = received
+        link.ended = self.loop.create_future()
+        transport.set_protocol(link)
+        link.connection_made(transport)
+        link.bytes_received += view.shape[0]
+        link.feed(<const char*>&view[0], view.shape[0])
+        return link.ended
+
+    cdef StreamLink make_link(self, object listener, object factory):
+        cdef StreamLink link = StreamProtocol.__new__(StreamProtocol, self.pool, self.high_bytes, self.bytes_max)
+        link.edge = self
+        link.turn = self.turn
+        link.read_bytes_max = self.read_bytes_max
+        link.listener = listener
+        link.factory = factory
+        return link
 
     def stop_listening(self):
         """Accept nobody any more; who is connected stays."""
@@ -140,6 +157,8 @@ cdef class StreamLink(Link):
     def connection_lost(self, error):
         """The transport is gone."""
         self.edge.links.discard(self)
+        if self.ended is not None and not self.ended.done():
+            self.ended.set_result(None)
         self.transport = None
         if self.linger_timer is not None:
             self.linger_timer.cancel()

@@ -113,6 +113,8 @@ cdef class Turn:
         cdef Link link
         scheduled, self.scheduled = self.scheduled, []
         for link in scheduled:
+            if link.connection is not None and link.connection.flushing():
+                link.was_full = True            # so that `writable` follows
             link.scheduled = False
             link.flush()
 
@@ -157,17 +159,21 @@ cdef class Link(Output):
     cdef void feed(self, const char* data, size_t size) noexcept:
         """Give received bytes to the connection and keep what it does not consume. `kept` must be empty."""
         cdef Py_ssize_t consumed
-        if self.connection is None or self.closed or self.closing:
+        cdef Connection connection = self.connection            # held: it may hand over, and is on the stack
+        if connection is None or self.closed or self.closing:
             return
         try:
-            consumed = self.connection.data_received(data, <Py_ssize_t>size)
+            consumed = connection.data_received(data, <Py_ssize_t>size)
         except Exception:
             log.exception("connection %d (%s): a failure of ours, not of the peer",
-                          self.connection.number, self.connection.peer)
+                          connection.number, connection.peer)
             self.fail("internal error")
             return
         assert 0 <= consumed <= <Py_ssize_t>size
         if <size_t>consumed == size or self.closed or self.closing:
+            return
+        if self.connection is not connection and not self.paused:
+            self.feed(data + consumed, size - consumed)         # handed over during the call
             return
         if size - consumed >= self.read_bytes_max and not self.paused:
             # Without a free byte in the read buffer nothing would ever move again.
@@ -231,6 +237,15 @@ cdef class Link(Output):
         if not self.scheduled:
             self.scheduled = True
             self.turn.schedule(self)
+
+    cpdef hand_over(self, object connection):
+        """From now on the peer is `connection`'s; what the former one did not consume is fed to it."""
+        cdef Connection heir = connection
+        cdef Connection former = self.connection
+        if former is None or self.closed or self.closing:
+            return
+        heir.tls = former.tls
+        self.open(heir, former.peer, former.listener)
 
     cpdef pause_reading(self):
         """Take no more from the peer."""

@@ -31,6 +31,10 @@ cdef class Connection:
             return 0
         return self.data_received(<const char*>&view[0], view.shape[0])
 
+    def before_sending(self):
+        """`flushing`, for an edge written in Python: before it takes what `output` holds."""
+        return self.flushing()
+
     cpdef opened(self):
         """The transport is there."""
 
@@ -45,6 +49,9 @@ cdef class Connection:
 
     cdef void writable(self) noexcept:
         pass
+
+    cdef bint flushing(self) noexcept:
+        return False
 
     cpdef shut_down(self, str text):
         """The operator stops the broker. A dialect that has words for it says them first."""

@@ -40,6 +40,9 @@ cdef class Output:
     cpdef abort(self)                              # close now; what is pending is lost
     cpdef pause_reading(self)
     cpdef resume_reading(self)                     # also feeds what was left unconsumed, on the next turn
+    # From now on the peer is `connection`'s, a Connection that is not yet opened: whoever looked at the first bytes has
+    # found out what is spoken. What was not consumed is fed to it; the former one is not told that it is lost.
+    cpdef hand_over(self, object connection)
     cpdef bytes take(self)                         # all that is pending, taken out: for edges without a socket
 
 

@@ -115,6 +115,10 @@ cdef class Output:
     cpdef resume_reading(self):
         """Take from the peer again."""
 
+    cpdef hand_over(self, object connection):
+        """From now on the peer is `connection`'s."""
+        raise NotImplementedError("only an edge can give its peer to another connection")
+
     cpdef bytes take(self):
         """All that is pending, taken out, for edges that carry it themselves."""
         cdef bytes pending = b"" if self.data == NULL else self.data[self.start:self.end]

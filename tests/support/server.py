@@ -196,6 +196,7 @@ class HubbubServer(Server):
             "amqp.port": self.port,
             "management.port": "null",
             "metrics.port": "null",
+            "websocket.port": "null",
             "vhosts": json.dumps(VHOSTS),
             "users": json.dumps(USERS),
             **self.settings,

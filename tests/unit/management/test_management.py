@@ -88,6 +88,13 @@ class FakeServer:
         self.durability = "fsync"
         self.listeners = [SimpleNamespace(name="amqp", address="127.0.0.1", port=5672)]
         self.edge_counts = {"accepted": 9, "refused": 1, "accept_pauses": 0}
+        self.websocket_paths = ("/amqp",)
+        self.websockets = SimpleNamespace(
+            connections=[object()], opened=3, refused={404: 2}, closed={1000: 1}, timed_out={"ping": 1}
+        )
+
+    async def adopt_websocket(self, transport: object, head: bytes) -> None:
+        raise AssertionError("nobody asked for a WebSocket")
 
     def enter(self) -> None:
         self.turn.entered += 1
