@@ -12,7 +12,10 @@ class SyntaxFault(Exception):
 
 
 cdef list decode_arguments(const char* arguments, size_t size, bytes signature):
-    """The arguments in order: int, bool, str (shortstr), bytes (longstr), dict (table). Raises SyntaxFault."""
+    """The arguments in order: int, bool, str (shortstr), bytes (longstr), dict (table). Raises SyntaxFault.
+
+    In place of `F`, `T` leaves a table in bytes, its length in front, unread: for `decode_table`.
+    """
     cdef list values = []
     cdef size_t at = 0, length
     cdef int bits = 0, bit = 0
@@ -48,6 +51,8 @@ cdef list decode_arguments(const char* arguments, size_t size, bytes signature):
                 values.append(decode_text(arguments + at, length))
             elif kind == b"B":
                 values.append(arguments[at:at + length])
+            elif kind == b"T":
+                values.append(arguments[at - 4:at + length])
             else:
                 try:
                     values.append(decode_table(arguments[at - 4:at + length]))

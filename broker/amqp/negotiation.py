@@ -15,8 +15,8 @@ from broker.amqp import sasl
 from broker.amqp.codec import SyntaxFault, arguments_of, method_frame
 from broker.amqp.methods import BY_NAME, METHODS
 from broker.amqp.translate import AmqpError
-from broker.core.errors import AccessRefused
-from broker.core.properties import encode_table
+from broker.core.errors import AccessRefused, TableError
+from broker.core.properties import decode_table
 from broker.version import VERSION
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ AWAIT_HEADER, AWAIT_START_OK, AWAIT_SECURE_OK, AWAIT_TUNE_OK, AWAIT_OPEN, RUNNIN
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 FRAME_MIN_SIZE = 4096
 BASIC_PUBLISH = 60 << 16 | 40
+RAW_TABLE = b"T"
+CLIENTS_REMEMBERED_MAX = 256
+CLIENT_REMEMBERED_BYTES_MAX = 2048
 
 CAPABILITIES = {
     "publisher_confirms": True,
@@ -99,7 +102,7 @@ class Negotiation:
         """The header was right: connection.start."""
         connection = self.connection
         connection.state = AWAIT_START_OK
-        connection.write(start_frame(" ".join(sasl.offered(connection))))
+        connection.write(start_frame(sasl.offered(connection)))
 
     def on_method(self, number: int, payload: bytes) -> None:
         """A method on channel 0, or before the connection is open."""
@@ -129,16 +132,21 @@ class Negotiation:
             504, f"unexpected method {method.name} on channel 0 in connection state {self.connection.state}"
         )
 
-    def on_start_ok(self, client_properties: dict[str, Any], mechanism: str, response: bytes, _locale: str) -> None:
+    def on_start_ok(self, raw_client_properties: bytes, mechanism: str, response: bytes, _locale: str) -> None:
         """The client chose a mechanism and gave its first response."""
         connection = self.connection
-        capabilities = client_properties.get("capabilities")
-        if isinstance(capabilities, dict):
-            connection.hears_blocked = capabilities.get("connection.blocked") is True
-            connection.hears_cancel = capabilities.get("consumer_cancel_notify") is True
-            self.hears_refusal = capabilities.get("authentication_failure_close") is True
-        connection.raw_client_properties = encode_table(client_properties)
-        if mechanism not in sasl.offered(connection):
+        try:
+            if len(raw_client_properties) <= CLIENT_REMEMBERED_BYTES_MAX:
+                client = remembered_client(raw_client_properties)
+            else:
+                client = read_client(raw_client_properties)
+        except TableError as error:
+            raise AmqpError(501, f"connection.start-ok: {error}") from None
+        connection.raw_client_properties = client.raw_properties
+        connection.hears_blocked = client.hears_blocked
+        connection.hears_cancel = client.hears_cancel
+        self.hears_refusal = client.hears_refusal
+        if mechanism not in sasl.offered(connection).split():
             raise AmqpError(503, f"unknown authentication mechanism '{mechanism}'")
         self.mechanism = sasl.MECHANISMS[mechanism](connection)
         self.authenticate(response)
@@ -324,7 +332,7 @@ class Negotiation:
     def on_close(self, _reply_code: int, _reply_text: str, _class_id: int, _method_id: int) -> None:
         """The client closes."""
         self.release()
-        self.connection.write(method_frame(0, "connection.close-ok"))
+        self.connection.write(CLOSE_OK)
         self.finish()
 
     def on_close_ok(self) -> None:
@@ -371,6 +379,32 @@ class Negotiation:
         connection.vhost = None
 
 
+class Client(NamedTuple):
+    """What a client says of itself in connection.start-ok: its properties, and of them what the broker acts on."""
+
+    raw_properties: bytes
+    hears_blocked: bool
+    hears_cancel: bool
+    hears_refusal: bool
+
+
+def read_client(raw_properties: bytes) -> Client:
+    """Read the client properties, a whole field table. Raises TableError."""
+    capabilities = decode_table(raw_properties).get("capabilities")
+    if not isinstance(capabilities, dict):
+        return Client(raw_properties, False, False, False)
+    return Client(
+        raw_properties,
+        capabilities.get("connection.blocked") is True,
+        capabilities.get("consumer_cancel_notify") is True,
+        capabilities.get("authentication_failure_close") is True,
+    )
+
+
+# Clients of one library all say the same: it is read, and kept in memory, once.
+remembered_client = lru_cache(maxsize=CLIENTS_REMEMBERED_MAX)(read_client)
+
+
 class Expected(NamedTuple):
     """A method that may come on channel 0: what takes it, and in which states of the connection."""
 
@@ -381,9 +415,10 @@ class Expected(NamedTuple):
 
 
 def expect(name: str, call: Callable[..., None], *states: int) -> tuple[bytes, Expected]:
-    """One row of the table below."""
+    """One row of the table below. A table stays as it is: who takes it decodes it."""
     method = BY_NAME["connection." + name]
-    return method.number.to_bytes(4, "big"), Expected(method.name, method.signature, call, frozenset(states))
+    signature = method.signature.replace(b"F", RAW_TABLE)
+    return method.number.to_bytes(4, "big"), Expected(method.name, signature, call, frozenset(states))
 
 
 EXPECTED = dict(
@@ -421,5 +456,6 @@ def tune_frame(channel_max: int, frame_max: int, heartbeat_s: int) -> bytes:
 
 
 OPEN_OK = method_frame(0, "connection.open-ok", "")
+CLOSE_OK = method_frame(0, "connection.close-ok")
 CHANNEL_OPEN_OK_START = b"\x01"
 CHANNEL_OPEN_OK_END = method_frame(1, "channel.open-ok", b"")[3:]

@@ -108,14 +108,12 @@ class Anonymous(Mechanism):
 MECHANISMS: dict[str, type[Mechanism]] = {kind.name: kind for kind in (Plain, AmqPlain, External, Anonymous)}
 
 
-def offered(connection: AmqpConnection) -> list[str]:
-    """What may be chosen on this connection."""
-    names = ["PLAIN", "AMQPLAIN"]
+def offered(connection: AmqpConnection) -> str:
+    """What may be chosen on this connection: names with a space between, as connection.start has them."""
+    names = "PLAIN AMQPLAIN"
     if connection.tls is not None and connection.tls.getpeercert():
-        names.insert(0, "EXTERNAL")
-    if connection.endpoint.anonymous_user:
-        names.append("ANONYMOUS")
-    return names
+        names = "EXTERNAL " + names
+    return names + " ANONYMOUS" if connection.endpoint.anonymous_user else names
 
 
 def is_loopback(peer: str) -> bool:

@@ -173,7 +173,7 @@ class Access:
         self.logins_refused = 0
         self.failures = Failures(clock)
         self.hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-        self.memory_key = secrets.token_bytes(32)
+        self.memory_hash = hashlib.blake2b(key=secrets.token_bytes(32))
         self.right: dict[str, tuple[bytes, str]] = {}
         # Verified for names that do not exist, so that the time it takes does not tell which names do.
         self.nobody = User("", self.hasher.hash(secrets.token_bytes(16)), ARGON2ID, (), False)
@@ -342,7 +342,9 @@ class Access:
 
     def remembered_form(self, password: bytes) -> bytes:
         """A keyed hash: useless outside this process."""
-        return hashlib.blake2b(password, key=self.memory_key).digest()
+        keyed = self.memory_hash.copy()
+        keyed.update(password)
+        return keyed.digest()
 
     def is_remembered(self, user: User, password: bytes) -> bool:
         """True where this password was right before, and the hash is still the same."""

@@ -14,7 +14,7 @@ from collections import deque
 
 from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPROTO
 from libc.errno cimport errno as c_errno
-from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, strerror
 
@@ -31,6 +31,7 @@ cdef extern from "<sys/epoll.h>" nogil:
     enum:
         EPOLLIN
         EPOLLOUT
+        EPOLLRDHUP
         EPOLLERR
         EPOLLHUP
         EPOLL_CTL_ADD
@@ -95,6 +96,9 @@ cdef extern from "<unistd.h>" nogil:
 cdef enum:
     EVENTS_MAX = 512                                    # per turn; what is not told now is told in the next
 
+# Of a socket that is read. RDHUP comes with IN: the peer has said all, and what is there to read is the last.
+cdef uint32_t READS = EPOLLIN | EPOLLRDHUP
+
 # What an event is about, in the upper half of epoll's 64 bits; the descriptor is the lower half.
 cdef uint64_t ABOUT_LINK = 0
 cdef uint64_t ABOUT_LISTENER = 1
@@ -108,8 +112,10 @@ cdef str peer_name(sockaddr_storage* address):
     cdef char text[INET6_ADDRSTRLEN]
     cdef sockaddr_in* v4 = <sockaddr_in*>address
     cdef sockaddr_in6* v6 = <sockaddr_in6*>address
-    if address.ss_family == AF_INET and inet_ntop(AF_INET, &v4.sin_addr, text, sizeof(text)) != NULL:
-        return f"{text.decode('ascii')}:{ntohs(v4.sin_port)}"
+    cdef const uint8_t* octets
+    if address.ss_family == AF_INET:
+        octets = <const uint8_t*>&v4.sin_addr
+        return f"{octets[0]}.{octets[1]}.{octets[2]}.{octets[3]}:{ntohs(v4.sin_port)}"
     if address.ss_family == AF_INET6 and inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof(text)) != NULL:
         return f"[{text.decode('ascii')}]:{ntohs(v6.sin6_port)}"
     return ""
@@ -155,17 +161,25 @@ cdef class Poller(Source):
 
     def listen(self, int fd, listener, factory):
         """Accept from the listening, non-blocking `fd`, the caller's. `factory(listener)` makes connections."""
-        self.acceptors[fd] = (listener, factory)
-        self._watch(fd, ABOUT_LISTENER, EPOLLIN if self.accepting else 0)
+        cdef int one = 1
+        # What is accepted inherits it: no call per connection.
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one))
+        self.acceptors[fd] = (listener, str(listener), factory)
+        self.add(fd, ABOUT_LISTENER, EPOLLIN if self.accepting else 0)
 
     def watch(self, int fd):
         """Run a turn whenever `fd` is readable; whoever owns it reads it in `TurnHooks.ends(notified=True)`."""
-        self._watch(fd, ABOUT_WATCHED, EPOLLIN)
+        self.add(fd, ABOUT_WATCHED, EPOLLIN)
 
     def connections(self):
         """The connections that are open, in no particular order."""
         cdef SocketLink link
         return [link.connection for link in self.links if link is not None and link.connection is not None]
+
+    @property
+    def lingering_count(self) -> int:
+        """Connections that have said all, and whose peers have not closed yet."""
+        return len(self.lingering)
 
     def stop_listening(self):
         """Accept no more; the listening descriptors are the caller's to close. Open connections go on."""
@@ -191,12 +205,13 @@ cdef class Poller(Source):
             self.epoll_fd = -1
             self.turn.source = Source()
 
-    def _watch(self, int fd, uint64_t about, uint32_t events):
+    cdef int add(self, int fd, uint64_t about, uint32_t events) except -1:
         cdef epoll_event event
         event.events = events
         event.data.u64 = about << 32 | <uint64_t>fd
         if epoll_ctl(self.epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0:
             raise OSError(c_errno, strerror(c_errno).decode())
+        return 0
 
     # ── one turn ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -220,7 +235,7 @@ cdef class Poller(Source):
                         link.scheduled = True
                         self.turn.schedule(link)
                 if events[index].events & EPOLLIN:
-                    self.read(link)
+                    self.read(link, events[index].events & EPOLLRDHUP)
                 elif events[index].events & (EPOLLERR | EPOLLHUP):
                     # Not readable, or paused: the peer has reset the connection.
                     link.lose("connection reset by peer")
@@ -233,8 +248,11 @@ cdef class Poller(Source):
                 self.accept(fd)
         return notified
 
-    cdef void read(self, SocketLink link) noexcept:
-        """One read into the shared buffer, or past it into the message that a large body belongs to."""
+    cdef void read(self, SocketLink link, bint is_last) noexcept:
+        """One read into the shared buffer, or past it into the message that a large body belongs to.
+
+        `is_last`: the peer has said all, so that a read which leaves room is the last with anything in it.
+        """
         cdef size_t offset = link.kept_size
         cdef size_t wanted = 0
         cdef char* where = NULL
@@ -255,6 +273,7 @@ cdef class Poller(Source):
             count = readv(link.fd, vectors, 2)
         else:
             count = recv(link.fd, self.buffer + offset, self.read_bytes_max - offset, 0)
+            link.heard_all = is_last and count > 0 and <size_t>count < self.read_bytes_max - offset
         if count <= 0:
             if count == 0:
                 link.lose("closed by peer")
@@ -293,9 +312,10 @@ cdef class Poller(Source):
         cdef socklen_t size
         cdef int fd, _
         cdef object listener, factory
+        cdef str name
         if not self.accepting:
             return
-        listener, factory = self.acceptors[listening_fd]
+        listener, name, factory = self.acceptors[listening_fd]
         for _ in range(self.accepts_max):
             size = sizeof(address)
             fd = accept4(listening_fd, <sockaddr*>&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC)
@@ -310,28 +330,25 @@ cdef class Poller(Source):
                 c_close(fd)
                 continue
             try:
-                self.adopt(fd, peer_name(&address), listener, factory)
+                self.adopt(fd, peer_name(&address), name, factory(listener))
             except Exception:
                 log.exception("a new connection on %s failed", listener)
                 c_close(fd)
 
-    cdef int adopt(self, int fd, str peer, object listener, object factory) except -1:
-        cdef int one = 1
-        cdef Connection connection = factory(listener)
+    cdef int adopt(self, int fd, str peer, str listener, Connection connection) except -1:
         cdef SocketLink link = SocketLink.__new__(SocketLink, self.pool, self.high_bytes, self.bytes_max)
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one))
-        self._watch(fd, ABOUT_LINK, EPOLLIN)
+        self.add(fd, ABOUT_LINK, READS)
         while len(self.links) <= fd:
             self.links.append(None)
         link.fd = fd
-        link.events = EPOLLIN
+        link.events = READS
         link.poller = self
         link.turn = self.turn
         link.read_bytes_max = self.read_bytes_max
         self.links[fd] = link
         self.connection_count += 1
         self.accepted_count += 1
-        link.open(connection, peer, str(listener))
+        link.open(connection, peer, listener)
         return 0
 
     cdef void pause_accepting(self, int error) noexcept:
@@ -356,18 +373,28 @@ cdef class Poller(Source):
 
     cdef void linger(self, SocketLink link) noexcept:
         """From now on the peer has `linger_s` to take what we say and to close."""
-        if not self.lingering:
-            self.loop.call_later(self.linger_s, self._end_lingering)
+        link.lingers = True
         self.lingering.append((self.loop.time() + self.linger_s, link))
+        if not self.lingering_ends:
+            self.lingering_ends = True
+            self.loop.call_later(self.linger_s, self._end_lingering)
+
+    cdef void forget_gone(self) noexcept:
+        """What lingered no longer is not kept: thousands a second may come and go."""
+        while self.lingering and (<SocketLink>self.lingering[0][1]).fd < 0:
+            self.lingering.popleft()
 
     def _end_lingering(self):
         cdef SocketLink link
         cdef double now = self.loop.time()
-        while self.lingering and (self.lingering[0][0] <= now or self.lingering[0][1].is_gone):
+        self.lingering_ends = False
+        while self.lingering and self.lingering[0][0] <= now:
             link = self.lingering.popleft()[1]
             if link.fd >= 0:
                 link.lose("the peer did not take our last words")
+        self.forget_gone()
         if self.lingering:
+            self.lingering_ends = True
             self.loop.call_later(max(self.lingering[0][0] - now, 0.001), self._end_lingering)
 
 
@@ -376,11 +403,6 @@ cdef class SocketLink(Link):
 
     def __cinit__(self):
         self.fd = -1
-
-    @property
-    def is_gone(self):
-        """Whether the socket is given back."""
-        return self.fd < 0
 
     cdef void flush(self) noexcept:
         cdef size_t pending = self.end - self.start
@@ -406,22 +428,22 @@ cdef class SocketLink(Link):
                 self.release()
             self.drained()
         if self.closing and self.data == NULL:
-            self._half_close()
-
-    def _half_close(self):
-        """All is said. Closing now could destroy it: unread input makes the kernel send a reset, which overtakes it."""
-        self.closed = True
-        self.half_closed = True
-        self.drop_kept()
-        shutdown(self.fd, SHUT_WR)
-        self.poller.arm(self, EPOLLIN)
-        self.turn.end(self, "closed")
-
-    cpdef close(self):
-        """Send what is pending, then close; a peer that does not read is cut after a while."""
-        if not self.closed and not self.closing:
-            Link.close(self)
+            self.half_close()
+        if self.closing and not self.lingers and (self.half_closed or not self.closed):
             self.poller.linger(self)
+
+    cdef void half_close(self) noexcept:
+        """All is said. Closing now could destroy it: unread input makes the kernel send a reset, which overtakes it.
+
+        Where the peer has said all, too, and all of it was read, nothing is left to wait for.
+        """
+        self.closed = True
+        self.drop_kept()
+        if not self.heard_all:
+            self.half_closed = True
+            shutdown(self.fd, SHUT_WR)
+            self.poller.arm(self, READS)
+        self.turn.end(self, "closed")
 
     cdef void lose(self, str reason) noexcept:
         """The socket is of no more use."""
@@ -434,7 +456,7 @@ cdef class SocketLink(Link):
             self.fail(reason)
 
     cdef void set_reading(self, bint wanted) noexcept:
-        self.poller.arm(self, self.events | EPOLLIN if wanted else self.events & ~<uint32_t>EPOLLIN)
+        self.poller.arm(self, self.events | READS if wanted else self.events & ~READS)
 
     cdef void dispose(self) noexcept:
         if self.half_closed or self.fd < 0:
@@ -443,3 +465,5 @@ cdef class SocketLink(Link):
         self.poller.connection_count -= 1
         c_close(self.fd)
         self.fd = -1
+        if self.lingers:
+            self.poller.forget_gone()

@@ -303,6 +303,45 @@ async def test_a_peer_that_does_not_close_after_our_close_is_cut_after_the_linge
     assert connection.lost_reasons == ["closed"]
 
 
+async def test_a_peer_that_has_said_all_gets_the_last_words_and_nothing_lingers(make_edge: MakeEdge) -> None:
+    class Farewell(Recorder):
+        def on_data(self, data: bytes) -> int:
+            self.send(b"farewell")
+            self.output.close()
+            return super().on_data(data)
+
+    edge = make_edge(Farewell, linger_s=3600)
+    peer = socket.create_connection(edge.address)
+    peer.sendall(b"bye")
+    peer.shutdown(socket.SHUT_WR)
+
+    await until(lambda: edge.made and edge.made[0].lost_reasons == ["closed"])
+    assert edge.poller.connection_count == 0
+    assert edge.poller.lingering_count == 0
+    with peer:
+        peer.settimeout(10)
+        assert peer.recv(100) == b"farewell"
+        assert peer.recv(100) == b""
+
+
+async def test_a_peer_that_closes_in_answer_to_our_close_does_not_linger(make_edge: MakeEdge) -> None:
+    edge = make_edge(linger_s=3600)
+    reader, writer, connection = await edge.connect()
+    connection.output.close()
+    await until(lambda: edge.poller.lingering_count == 1)
+    assert await reader.read() == b""
+    writer.close()
+
+    await until(lambda: edge.poller.connection_count == 0)
+    assert edge.poller.lingering_count == 0
+
+
+async def test_what_is_accepted_inherits_nodelay(make_edge: MakeEdge) -> None:
+    edge = make_edge()
+
+    assert edge.listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+
+
 async def test_abort_loses_what_is_pending(make_edge: MakeEdge) -> None:
     edge = make_edge()
     reader, _, connection = await edge.connect()
