@@ -21,7 +21,8 @@ CLASSIC = "classic"
 QUORUM = "quorum"
 STREAM = "stream"
 QUEUE_TYPES = (CLASSIC, QUORUM, STREAM)
-OVERFLOWS = ("drop-head", "reject-publish", "reject-publish-dlx")
+OVERFLOWS = ("drop-head", "reject-publish", "reject-publish-dlx", "drop-tail")
+"""RabbitMQ's, and `drop-tail`: the newest is dropped and its publisher told "yes", as MQTT brokers do."""
 QUORUM_DELIVERY_LIMIT = 20
 DELIVERY_LIMIT_MAX = 65_535
 """Deliveries are counted in 16 bits: what is larger is no limit either."""

@@ -1,7 +1,8 @@
 """Whose turn it is: the consumers of one queue.
 
-Owns the order in which consumers are served: the highest priority first, round-robin within it; or one alone (single
-active consumer, exclusive). Knows neither the queue's messages nor what a delivery is.
+Owns the order in which consumers are served: the highest priority first, and within it by strategy: in turn, the same
+one as long as it can, or whom a hash of the message names; or one alone (single active consumer, exclusive). Knows
+neither the queue's messages nor what a delivery is.
 
 Invariant: `ordered` is by priority, highest first, and among equals by arrival.
 """
@@ -11,10 +12,18 @@ from libc.stddef cimport size_t
 from broker.core.target cimport Consumer
 from storage.records cimport message_t
 
+cdef enum:
+    ROUND_ROBIN = 0
+    STICKY = 1                              # the last one served, while it has credit
+    HASH_TOPIC = 2                          # the same topic to the same consumer, while it has credit
+    HASH_PUBLISHER = 3                      # the same publisher's to the same consumer, likewise
+
+
 cdef class Consumers:
     cdef readonly list ordered
     cdef readonly size_t count
     cdef size_t cursor                      # whose turn it is within a priority
+    cdef int strategy
     cdef readonly bint has_no_local
     cdef readonly bint single_active
     cdef readonly Consumer active           # single active consumer: who it is

@@ -1,8 +1,15 @@
 """Whose turn it is: see consumers.pxd."""
 
 from cpython.list cimport PyList_GET_ITEM
+from libc.stdint cimport uint64_t
 
 from broker.core.target cimport Consumer
+from broker.core.topic_words cimport mix64, word_hash
+from storage.records cimport message_routing_key
+
+STRATEGIES = {
+    "round-robin": ROUND_ROBIN, "sticky": STICKY, "hash-topic": HASH_TOPIC, "hash-publisher": HASH_PUBLISHER,
+}
 
 
 cdef class Consumers:
@@ -11,6 +18,10 @@ cdef class Consumers:
     def __init__(self, bint single_active):
         self.single_active = single_active
         self.ordered = []
+
+    def serve_by(self, str strategy):
+        """`strategy`: a key of STRATEGIES. Takes effect with the next message."""
+        self.strategy = STRATEGIES[strategy]
 
     def __len__(self):
         return self.count
@@ -25,6 +36,8 @@ cdef class Consumers:
         if self.count == 1 or self.single_active:
             consumer = self.active if self.single_active else <Consumer>PyList_GET_ITEM(self.ordered, 0)
             return consumer if consumer is not None and may_take(consumer, message) else None
+        if self.strategy >= HASH_TOPIC:
+            return next_by_hash(self, message)
         return next_in_turn(self, message)
 
     cdef bint all_refuse(self, message_t* message) noexcept:
@@ -119,7 +132,30 @@ cdef Consumer next_in_turn(Consumers consumers, message_t* message):
             index = first + (consumers.cursor + step) % (end - first)
             consumer = <Consumer>PyList_GET_ITEM(ordered, index)
             if may_take(consumer, message):
-                consumers.cursor = index - first + 1
+                consumers.cursor = index - first + (consumers.strategy == ROUND_ROBIN)
                 return consumer
         first = end
     return None
+
+
+cdef Consumer next_by_hash(Consumers consumers, message_t* message):
+    """Of the highest priority in which one has credit, the consumer that weighs most for this message.
+
+    Each consumer's weight is a hash of its tag and of the message's topic or publisher (rendezvous hashing): when one
+    comes, goes or has no credit, only its own share moves to others.
+    """
+    cdef uint64_t about = message.publisher, weight, weight_best = 0
+    cdef Consumer consumer, best = None
+    cdef size_t index
+    if consumers.strategy == HASH_TOPIC:
+        about = word_hash(0, message_routing_key(message), message.routing_key_size)
+    about = mix64(about)
+    for index in range(consumers.count):
+        consumer = <Consumer>PyList_GET_ITEM(consumers.ordered, index)
+        if best is not None and consumer.priority < best.priority:
+            break
+        weight = mix64(about ^ <uint64_t>hash(consumer.tag))
+        if (best is None or weight > weight_best) and may_take(consumer, message):
+            best = consumer
+            weight_best = weight
+    return best

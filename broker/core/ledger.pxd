@@ -23,6 +23,8 @@ ctypedef struct ledger_t:
     uint64_t expired
     uint64_t rejected                   # basic.reject or nack without requeue
     uint64_t dropped_maxlen             # the oldest gave way (drop-head)
+    uint64_t dropped_tail               # the newest was not kept (drop-tail)
+    uint64_t dropped_offline            # transient, and no consumer there (`drop_transient_offline`)
     uint64_t dropped_delivery_limit
     uint64_t dropped_no_local           # only its own publisher could have got it
     uint64_t refused_maxlen             # never accepted (reject-publish): not part of the sum
@@ -34,4 +36,5 @@ cdef inline int64_t ledger_unaccounted(ledger_t* ledger, uint64_t ready, uint64_
     """Messages that came in and are nowhere. Anything but 0 is a bug."""
     return <int64_t>(ledger.accepted + ledger.restored - ledger.acknowledged - ledger.delivered_no_ack
                      - ledger.got_no_ack - ledger.expired - ledger.rejected - ledger.dropped_maxlen
-                     - ledger.dropped_delivery_limit - ledger.dropped_no_local - ledger.purged - ready - unacked)
+                     - ledger.dropped_tail - ledger.dropped_offline - ledger.dropped_delivery_limit
+                     - ledger.dropped_no_local - ledger.purged - ready - unacked)

@@ -30,17 +30,17 @@ cdef class Queue(Target):
     cdef readonly str name
     cdef readonly bytes name_bytes
     cdef readonly object vhost
-    cdef readonly bint durable                  # its persistent messages outlive a restart; never exclusive
+    cdef public bint durable                    # its persistent messages outlive a restart; never exclusive
     cdef readonly bint auto_delete
     cdef readonly object exclusive_owner        # the Connection that declared it exclusive, or None
-    cdef readonly dict arguments                # as declared
+    cdef public dict arguments                  # as declared; what sets it calls `change`
     cdef readonly object settings               # arguments.QueueArguments
     cdef readonly uint32_t store_id             # the first of `1 + max_priority` ids
     cdef readonly bint deleted
     cdef public set bindings                    # of which this queue is the destination
 
     cdef Store store
-    cdef Clock clock
+    cdef readonly Clock clock
     cdef readonly list levels                   # ReadyList by priority, lowest first
     cdef ReadyList ready                        # the only level, or None where there are priorities
     cdef uint64_t next_position
@@ -59,11 +59,12 @@ cdef class Queue(Target):
     cdef uint64_t length_bytes_max
     cdef int overflow                           # OVERFLOW_*
     cdef uint32_t delivery_limit                # 2**32 - 1: none
-    cdef bint is_limited
+    cdef bint is_limited                        # `turn_away` has to be asked
+    cdef public bint drops_transient_offline    # transient messages do not wait for a consumer; then `change`
     cdef readonly bint counts_deliveries        # x-delivery-count goes with what comes again
     cdef bint may_expire                        # a message with a deadline has been here
     cdef Timer expiry_timer
-    cdef Timer unused_timer
+    cdef object unused                          # unused.UnusedWatch
     cdef public int64_t last_used_ms
 
     cdef int deliver(self) except -1                              # ready messages to consumers with credit

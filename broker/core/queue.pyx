@@ -15,17 +15,20 @@ from storage.interface cimport SLOT_DURABLE, SLOT_REDELIVERED, Store
 from storage.records cimport MESSAGE_PERSISTENT, message_ref, message_size, message_t, message_unref
 
 from broker.core.errors import AccessRefused
+from broker.core.unused import UnusedWatch
 
 cdef enum:
     OVERFLOW_DROP_HEAD = 0
     OVERFLOW_REJECT_PUBLISH = 1
     OVERFLOW_REJECT_PUBLISH_DLX = 2
+    OVERFLOW_DROP_TAIL = 3
     NO_LOCAL_LOOK_AHEAD = 4096          # entries in memory that a no-local consumer may be served past
 
 OVERFLOWS = {
     "drop-head": OVERFLOW_DROP_HEAD,
     "reject-publish": OVERFLOW_REJECT_PUBLISH,
     "reject-publish-dlx": OVERFLOW_REJECT_PUBLISH_DLX,
+    "drop-tail": OVERFLOW_DROP_TAIL,
 }
 
 
@@ -62,9 +65,12 @@ cdef class Queue(Target):
         self.overflow = OVERFLOWS[settings.overflow or "drop-head"]
         self.delivery_limit = <uint32_t>-1 if settings.delivery_limit is None else settings.delivery_limit
         self.counts_deliveries = settings.queue_type == "quorum" or settings.delivery_limit is not None
-        self.is_limited = settings.max_length is not None or settings.max_length_bytes is not None
-        if settings.expires_ms is not None:
-            self.watch_use()
+        self.is_limited = (settings.max_length is not None or settings.max_length_bytes is not None
+                           or self.drops_transient_offline)
+        if settings.expires_ms is not None and self.unused is None:
+            self.unused = UnusedWatch(self)
+        if self.unused is not None:
+            self.unused.watch()
 
     def change(self, settings):
         """Other settings are in force from now on (a policy changed): also for what is here already."""
@@ -79,10 +85,13 @@ cdef class Queue(Target):
     cdef int accept(self, message_t* message) except -1:
         cdef entry_t entry
         cdef Consumer consumer
+        cdef int outcome
         if self.deleted:
             return 0
-        if self.is_limited and self.overflow != OVERFLOW_DROP_HEAD and is_full(self, message):
-            return refuse(self, message)
+        if self.is_limited:
+            outcome = turn_away(self, message)
+            if outcome:
+                return outcome
         if self.consumers.has_no_local and self.exclusive_owner is not None and self.consumers.all_refuse(message):
             self.ledger.accepted += 1
             self.ledger.dropped_no_local += 1
@@ -331,24 +340,6 @@ cdef class Queue(Target):
             self.drop_expired()
             self.watch_expiry()
 
-    def watch_use(self):
-        """x-expires: the queue goes when nobody has used it for so long."""
-        if self.unused_timer is not None:
-            self.unused_timer.cancel()
-        self.unused_timer = self.clock.call_at(self.last_used_ms + self.settings.expires_ms, self.on_unused_due)
-
-    def on_unused_due(self):
-        """The time after which an unused queue goes has passed, if nothing happened since it was set."""
-        self.unused_timer = None
-        if self.deleted or self.settings.expires_ms is None:
-            return
-        if self.consumers.count:
-            self.last_used_ms = self.clock.now_ms
-        if self.clock.now_ms - self.last_used_ms >= self.settings.expires_ms:
-            self.vhost.remove_queue(self)
-        else:
-            self.watch_use()
-
     # ── consumers ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def check_consumer(self, Consumer consumer):
@@ -388,9 +379,9 @@ cdef class Queue(Target):
         """Ends the queue: purges it and tells its consumers. The vhost has already forgotten it."""
         removed = self.purge()
         self.deleted = True
-        for timer in (self.expiry_timer, self.unused_timer):
-            if timer is not None:
-                timer.cancel()
+        for watch in (self.expiry_timer, self.unused):
+            if watch is not None:
+                watch.cancel()
         for consumer in self.consumers.clear():
             (<Consumer>consumer).cancelled_by_queue()
         return removed
@@ -508,12 +499,22 @@ cdef inline bint is_over(Queue queue, uint64_t messages, uint64_t size) noexcept
     return queue.ready_count + messages > queue.length_max or total_bytes(queue) + size > queue.length_bytes_max
 
 
-cdef int refuse(Queue queue, message_t* message) except -1:
-    """Overflow reject-publish: the publisher hears of it; reject-publish-dlx: the dead-letter exchange, too."""
-    queue.ledger.refused_maxlen += 1
-    if queue.overflow == OVERFLOW_REJECT_PUBLISH_DLX and queue.settings.dead_letter_exchange is not None:
+cdef int turn_away(Queue queue, message_t* message) except -1:
+    """What the publisher hears of a message that does not get in; 0 where there is room, or the oldest gives way."""
+    if queue.drops_transient_offline and queue.consumers.count == 0 and not message.flags & MESSAGE_PERSISTENT:
+        queue.ledger.accepted += 1
+        queue.ledger.dropped_offline += 1
+        return ROUTED
+    if queue.overflow == OVERFLOW_DROP_HEAD or not is_full(queue, message):
+        return 0
+    if queue.overflow != OVERFLOW_REJECT_PUBLISH and queue.settings.dead_letter_exchange is not None:
         queue.ledger.dead_lettered += 1
         queue.vhost.dead_letters.publish(queue, message_view(message), "maxlen")
+    if queue.overflow == OVERFLOW_DROP_TAIL:
+        queue.ledger.accepted += 1
+        queue.ledger.dropped_tail += 1
+        return ROUTED
+    queue.ledger.refused_maxlen += 1
     return REFUSED
 
 

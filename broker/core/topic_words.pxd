@@ -23,6 +23,7 @@ cdef extern from *:
         return (uint32_t)(((uint64_t)parent * 0x9e3779b97f4a7c15ULL ^ (uint64_t)hash * 0xc2b2ae3d27d4eb4fULL) >> 29);
     }
     """
+    uint64_t mix64(uint64_t value) noexcept nogil
     uint32_t word_hash(uint64_t seed, const char* word, size_t size) noexcept nogil
     uint32_t edge_hash(uint32_t parent, uint32_t hash) noexcept nogil
 

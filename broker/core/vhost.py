@@ -24,10 +24,11 @@ from broker.core.errors import (
 from broker.core.exchange import Exchange, accept_all
 from broker.core.exchange_types import DefaultExchange, exchange_class
 from broker.core.message import Message
-from broker.core.policy import Policies
+from broker.core.policy import Policies, declared_settings
 from broker.core.properties import decode_table, encode_table
 from broker.core.queue import Queue
 from broker.core.retained import RetainedMessages
+from broker.core.shares import SHARE_PREFIX, Shares
 from storage import layout
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class VirtualHost:
         for exchange_name, type_name in PREDECLARED.items():
             self.make_exchange(exchange_name, type_name, durable=True, internal=exchange_name == "amq.rabbitmq.trace")
         self.dead_letters = DeadLetters(self)
+        self.shares = Shares(self)
 
     # ── exchanges ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -226,6 +228,8 @@ class VirtualHost:
         arguments = arguments or {}
         if name.startswith("amq."):
             raise AccessRefused(f"queue name '{name}' contains reserved prefix 'amq.*'")
+        if name.startswith(SHARE_PREFIX):
+            raise AccessRefused(f"queue name '{name}' is that of a shared subscription")
         existing = self.queues.get(name)
         if existing is not None:
             self.queue(name, owner)
@@ -255,12 +259,34 @@ class VirtualHost:
         store_id = self.broker.next_store_id(1 + (settings.max_priority or 0))
         queue = self.make_queue(name, store_id, durable, auto_delete, owner if exclusive else None, arguments, settings)
         if durable and not exclusive:
-            self.put_definition(
-                "queue",
-                name,
-                {"store_id": store_id, "auto_delete": auto_delete, "arguments": encode_table(arguments)},
-            )
+            self.put_queue(queue)
         return queue
+
+    def put_queue(self, queue: Queue) -> None:
+        """Make a durable queue's definition outlive a restart, with the open batch."""
+        self.put_definition(
+            "queue",
+            queue.name,
+            {
+                "store_id": queue.store_id,
+                "auto_delete": queue.auto_delete,
+                "arguments": encode_table(queue.arguments),
+            },
+        )
+
+    def redeclare_queue(self, queue: Queue, arguments: dict[str, Any]) -> None:
+        """Give a queue that the broker itself made other arguments: its settings have changed since."""
+        queue.arguments = arguments
+        queue.change(self.policies.settings(queue.name, declared_settings(queue)))
+        if queue.durable:
+            self.put_queue(queue)
+
+    def make_queue_durable(self, queue: Queue) -> None:
+        """From now on the queue, its bindings and the persistent messages that come outlive a restart."""
+        queue.durable = True
+        self.put_queue(queue)
+        for binding in queue.bindings:
+            self.put_binding(binding)
 
     def make_queue(
         self,
@@ -336,19 +362,24 @@ class VirtualHost:
         if existing is not None:
             return existing
         self.add_binding(binding)
+        self.put_binding(binding)
+        return binding
+
+    def put_binding(self, binding: Binding) -> None:
+        """Make a binding outlive a restart, with the open batch, where both its ends do."""
+        source, destination = binding.source, binding.destination
         if source.durable and destination.durable and getattr(destination, "exclusive_owner", None) is None:
             self.broker.put_definition(
                 binding.definition_key(self.name),
                 {
                     "vhost": self.name,
                     "source": source.name,
-                    "kind": kind,
+                    "kind": binding.destination_kind,
                     "destination": destination.name,
-                    "key": key,
+                    "key": binding.key,
                     "arguments": encode_table(binding.arguments),
                 },
             )
-        return binding
 
     def add_binding(self, binding: Binding) -> None:
         """Wire a binding up. Raises PreconditionFailed where the exchange's type refuses it."""

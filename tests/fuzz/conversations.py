@@ -84,7 +84,7 @@ class Author:
             "x-expires": self.integer,
             "x-max-length": self.integer,
             "x-max-length-bytes": self.integer,
-            "x-overflow": lambda: self.pick(["drop-head", "reject-publish", "reject-publish-dlx", "x"]),
+            "x-overflow": lambda: self.pick(["drop-head", "drop-tail", "reject-publish", "reject-publish-dlx", "x"]),
             "x-dead-letter-exchange": lambda: self.pick(["", "amq.fanout", "x1", "missing", NOT_UTF_8]),
             "x-dead-letter-routing-key": lambda: self.pick(["dead", "q1", "k" * 300]),
             "x-max-priority": lambda: self.pick([0, 1, 5, 255, 256]),

@@ -98,10 +98,14 @@ class QueueOracle:
     def accept(self, entry: Entry) -> None:
         limits = self.arguments
         if limits.overflow != "drop-head" and self.is_full(entry):
-            self.count("refused_maxlen")
-            if limits.overflow == "reject-publish-dlx" and limits.dead_letter_to is not None:
+            if limits.overflow in ("reject-publish-dlx", "drop-tail") and limits.dead_letter_to is not None:
                 self.count("dead_lettered")
                 self.broker.dead_letter(self, entry, MAXLEN)
+            if limits.overflow == "drop-tail":
+                self.count("accepted")
+                self.count("dropped_tail")
+            else:
+                self.count("refused_maxlen")
             return
         self.count("accepted")
         ttls = [ttl_ms for ttl_ms in (entry.ttl_ms, limits.message_ttl_ms) if ttl_ms is not None]

@@ -73,7 +73,7 @@ def test_every_argument_of_a_classic_queue_arrives_typed():
         ("x-max-length-bytes", [], '"expected integer, got array"'),
         ("x-max-priority", -1, "{value_negative,-1}"),
         ("x-max-priority", 256, "{max_value_exceeded,256}"),
-        ("x-overflow", "drop-tail", "invalid_overflow"),
+        ("x-overflow", "drop-middle", "invalid_overflow"),
         ("x-overflow", 1, "{unacceptable_type,signedint}"),
         ("x-overflow", 2**40, "{unacceptable_type,long}"),
         ("x-queue-mode", "eager", "\"unsupported queue mode 'eager'\""),

@@ -47,6 +47,32 @@ def test_reject_publish_dlx_refuses_and_dead_letters(core, peer):
     assert peer.drain("dead") == [b"2"]
 
 
+def test_drop_tail_drops_the_newest_and_tells_its_publisher_yes(core, peer):
+    peer.declare("dead")
+    peer.declare("q", max_length=1, overflow="drop-tail", dead_letter_exchange="", dead_letter_routing_key="dead")
+    peer.call("confirm.select")
+    publish_all(peer, b"1", b"2")
+    assert peer.confirms() == [("ack", 1, False), ("ack", 2, False)]
+    counts = core.queue().counts
+    assert (counts["accepted"], counts["dropped_tail"], counts["unaccounted"]) == (2, 1, 0)
+    assert peer.drain() == [b"1"]
+    assert peer.drain("dead") == [b"2"]
+
+
+def test_transient_messages_do_not_wait_where_nobody_is_there(core, peer):
+    peer.declare("q", durable=True)
+    queue = core.queue()
+    queue.drops_transient_offline = True
+    queue.change(queue.settings)
+    peer.publish("q", b"transient")
+    peer.publish("q", b"persistent", delivery_mode=2)
+    counts = queue.counts
+    assert (counts["accepted"], counts["dropped_offline"], counts["unaccounted"]) == (2, 1, 0)
+    peer.consume("q", no_ack=True)
+    peer.publish("q", b"somebody is there")
+    assert peer.bodies() == [b"persistent", b"somebody is there"]
+
+
 def test_a_chain_of_full_queues_dead_letters_without_exhausting_the_stack(core, peer):
     for index in range(300):
         arguments = {"dead_letter_exchange": "", "dead_letter_routing_key": f"q{index + 1}"}
