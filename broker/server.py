@@ -29,6 +29,9 @@ from broker.amqp.endpoint import Endpoint
 from broker.config import Settings
 from broker.core.broker import Broker, Restored
 from broker.core.clock import Clock
+from broker.core.errors import NotAccepted
+from broker.core.exchange import Exchange
+from broker.core.message import Message
 from broker.management.app import Management
 from broker.memory_alarm import MemoryAlarm
 from broker.net.listener import Listener, join_address, listen
@@ -246,6 +249,44 @@ class Server:
 
     def _edge_connections(self) -> list[Connection]:
         return [*self.poller.connections(), *self.streams.connections()]
+
+    @property
+    def connections_max(self) -> int:
+        """One more is refused."""
+        return self.settings.limits.connections_max
+
+    @property
+    def memory_limit_bytes(self) -> int:
+        """Messages in memory above which publishers are blocked."""
+        return self.memory_alarm.bytes_max
+
+    @property
+    def disk_free_limit_bytes(self) -> int:
+        """Free space below which publishers are blocked."""
+        return self.settings.disk_free_min_bytes
+
+    async def publish(self, exchange: Exchange, message: Message) -> bool:
+        """Route a message that comes over HTTP, and wait until it is accepted (law 1); whether anybody wanted it."""
+        self.turn.enter()
+        routed = exchange.publish_message(message) != 0
+        await self.stored()
+        return routed
+
+    async def stored(self) -> None:
+        """Wait until everything that was done so far is on disk. Raises NotAccepted where it never will be."""
+        committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def on_stored() -> None:
+            if not committed.done():
+                committed.set_result(None)
+
+        def on_refused() -> None:
+            if not committed.done():
+                committed.set_exception(NotAccepted(self.store.status_text or "the store has failed"))
+
+        self.broker.when_stored(on_stored, on_refused)
+        self.turn.wake()
+        await committed
 
     @property
     def edge_counts(self) -> dict[str, int]:

@@ -12,6 +12,7 @@ from broker.wire.connection import Connection
 class AmqpConnection(Connection):
     """One client over AMQP 0-9-1. `state`: see negotiation."""
 
+    protocol: str
     state: int
     negotiation: Negotiation
     user: User

@@ -26,6 +26,8 @@ cdef bytes PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 cdef class AmqpConnection(Connection):
     """One client over AMQP 0-9-1."""
 
+    protocol = "AMQP 0-9-1"                     # for people: what management shows
+
     def __init__(self, broker, endpoint):
         """`broker`: core.broker.Broker; `endpoint`: what all connections of the dialect share (endpoint.Endpoint)."""
         self.broker = broker

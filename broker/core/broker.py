@@ -16,6 +16,7 @@ from broker.core.access import Access
 from broker.core.binding import EXCHANGE, QUEUE
 from broker.core.delayed import Delayed
 from broker.core.errors import InvalidPath
+from broker.core.parameters import Parameters
 from broker.core.queue import Queue
 from broker.core.vhost import VirtualHost
 from storage import layout
@@ -64,6 +65,7 @@ class Broker:
         self.vhosts: dict[str, VirtualHost] = {}
         self.access = Access(store, clock)
         self.delayed = Delayed(store, clock, self.publish_delayed)
+        self.parameters = Parameters(store)
         self.alarms: dict[str, str] = {}
         self.publishing: set[Blockable] = set()
         self.store_ids_used = 0
@@ -97,6 +99,7 @@ class Broker:
         for vhost in self.vhosts.values():
             vhost.retained.restore()
         self.access.restore()
+        self.parameters.restore()
         self.delayed.restore()
         return Restored(len(set(queues.values())), messages, time.perf_counter() - started)
 
@@ -152,6 +155,20 @@ class Broker:
             self.vhosts[name] = VirtualHost(self, name)
             self.put_definition(layout.definition_key("vhost", name), {"name": name})
         return self.vhosts[name]
+
+    def delete_vhost(self, name: str) -> None:
+        """Remove a vhost and all that is in it; its connections are closed before. Raises InvalidPath."""
+        vhost = self.vhost(name)
+        for queue in list(vhost.queues.values()):
+            vhost.remove_queue(queue)
+        for exchange in list(vhost.exchanges.values()):
+            if not exchange.deleted:
+                vhost.remove_exchange(exchange)
+        vhost.policies.clear()
+        self.access.delete_vhost(name)
+        self.parameters.forget_vhost(name)
+        del self.vhosts[name]
+        self.delete_definition(layout.definition_key("vhost", name))
 
     def put_definition(self, key: bytes, value: dict[str, Any]) -> None:
         """Make a definition outlive a restart, with the open batch."""

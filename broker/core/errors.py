@@ -67,3 +67,7 @@ class TableError(CoreError):
 
 class BindingInvalid(PreconditionFailed):
     """The exchange's type does not accept this binding's key or arguments."""
+
+
+class NotAccepted(CoreError):
+    """The store has failed: what was asked for will never be on disk."""

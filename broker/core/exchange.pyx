@@ -92,6 +92,10 @@ cdef class Exchange:
                     waiting.append(destination)
         return Route(list(targets), cacheable)
 
+    def publish_message(self, Message message) -> int:
+        """`publish` for cold code: ROUTED, STORED, REFUSED or'ed; 0 where nobody took it."""
+        return self.publish(message.message)
+
     def publish_special(self, message) -> int:
         """Delayed messages, and sender-selected distribution (CC and BCC headers): the rare ways, in Python."""
         if self.delays and self.vhost.delay(self, message):

@@ -151,6 +151,12 @@ class Policies:
         self.vhost.delete_definition(definition_kind(operator), name)
         self.apply()
 
+    def clear(self) -> None:
+        """The vhost goes: forget all of them."""
+        for operator in (False, True):
+            for name in list(self.of_kind(operator)):
+                self.remove(name, operator)
+
     def restore(self, value: Mapping[str, Any]) -> None:
         """Take back what the store kept, before queues and exchanges come."""
         policy = Policy(

@@ -254,6 +254,7 @@ class VirtualHost:
         settings = argument_rules.queue_arguments(
             name, self.name, arguments, durable=durable, exclusive=exclusive, auto_delete=auto_delete
         )
+        self.check_queue_limit(name)
         if len(self.queues) >= self.limits.queues_max:
             raise LimitExceeded(f"vhost '{self.name}' has its limit of {self.limits.queues_max} queues")
         store_id = self.broker.next_store_id(1 + (settings.max_priority or 0))
@@ -287,6 +288,14 @@ class VirtualHost:
         self.put_queue(queue)
         for binding in queue.bindings:
             self.put_binding(binding)
+
+    def check_queue_limit(self, name: str) -> None:
+        """The operator's own limit of this vhost. Raises PreconditionFailed in RabbitMQ's words."""
+        limit = self.broker.parameters.vhost_limit(self.name, "max-queues")
+        if limit is not None and len(self.queues) >= limit:
+            raise PreconditionFailed(
+                f"cannot declare queue '{name}': queue limit in vhost '{self.name}' ({limit}) is reached"
+            )
 
     def make_queue(
         self,

@@ -1,7 +1,8 @@
 """The HTTP API, the overview page, health and metrics, on the broker's own loop.
 
-Owns routes, logins over HTTP and what an operator may ask for. Reads the core; what it makes the core do (a backup) it
-asks for by the core's own verbs. Long answers are made in slices, so that no listing stops the messages.
+Owns serving, logins over HTTP, and what is around every request. The endpoints are in `resources`. They read the core;
+what they make it do they ask for by the core's own verbs. Long answers are made in slices, so that no listing stops the
+messages.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import base64
 import binascii
 import ipaddress
-import json
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,15 +19,26 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from broker.core.errors import CoreError
-from broker.management import metrics, overview
+from broker.management import metrics
+from broker.management.asked import ADMINISTRATOR, MAY_LOG_IN, USER, body_of, field, has_tag, require
 from broker.management.observed import ObservedServer
 from broker.management.page import PAGE
+from broker.management.rates import Rates
+from broker.management.replies import ApiError, answer, bad_request, error_answer, refused, translated
+from broker.management.resources.connections import Connections
+from broker.management.resources.definitions import Definitions
+from broker.management.resources.exchanges import Exchanges
+from broker.management.resources.health import Health
+from broker.management.resources.overview import Overview
+from broker.management.resources.policies import ParameterEndpoints, PolicyEndpoints
+from broker.management.resources.queues import Queues
+from broker.management.resources.users import Users
+from broker.management.resources.vhosts import Vhosts
 
 Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-READING_TAGS = {"administrator", "monitoring", "management"}
-QUEUES_PER_SLICE = 200
-REQUEST_BYTES_MAX = 1024 * 1024
+REQUEST_BYTES_MAX = 64 * 1024 * 1024
+"""Of a request's body: definitions of a large broker, or one message."""
 
 
 class Listening(Protocol):
@@ -40,6 +52,8 @@ class Management:
 
     def __init__(self, server: ObservedServer) -> None:
         self.server = server
+        self.rates = Rates(time.monotonic)
+        self.health = Health(server)
 
     async def serve(self, application: web.Application, listener: Listening) -> Callable[[], Awaitable[None]]:
         """Serve on a bound socket; what comes back stops it."""
@@ -49,97 +63,104 @@ class Management:
         return runner.cleanup
 
     def api(self) -> web.Application:
-        """Port 15672: `/`, `/api`, `/health`."""
-        application = web.Application(middlewares=[self._within_turn, self._login], client_max_size=REQUEST_BYTES_MAX)
-        application.router.add_get("/", self._page)
-        application.router.add_get("/api/overview", self._overview)
-        application.router.add_get("/api/queues", self._queues)
-        application.router.add_get("/api/queues/{vhost}", self._queues)
-        application.router.add_get("/api/queues/{vhost}/{name}", self._queue)
-        application.router.add_post("/api/hubbub/backup", self._backup)
-        for path in self.server.websocket_paths:
+        """Port 15672: `/`, `/api`, `/health`, `/metrics`."""
+        server, rates = self.server, self.rates
+        application = web.Application(
+            middlewares=[self._in_their_words, self._within_turn, self._login], client_max_size=REQUEST_BYTES_MAX
+        )
+        application.add_routes([web.get("/", self._page), web.post("/api/hubbub/backup", self._backup)])
+        for resource in (
+            Overview(server, rates),
+            Queues(server, rates),
+            Exchanges(server, rates),
+            Connections(server, rates),
+            Vhosts(server, rates),
+            Users(server),
+            PolicyEndpoints(server, operator=False),
+            PolicyEndpoints(server, operator=True),
+            ParameterEndpoints(server),
+            Definitions(server),
+            self.health,
+        ):
+            application.add_routes(resource.routes())
+        application.add_routes(self.health.probes())
+        application.add_routes(self._metrics_routes())
+        for path in server.websocket_paths:
             application.router.add_get(path, self._websocket)
-        self._add_health(application)
         return application
 
     def metrics(self) -> web.Application:
         """Port 15692: `/metrics`, and `/metrics/per-object` with every queue's own figures."""
-        application = web.Application(middlewares=[self._within_turn])
-        application.router.add_get("/metrics", self._metrics)
-        application.router.add_get("/metrics/per-object", self._metrics)
-        self._add_health(application)
+        application = web.Application(middlewares=[self._in_their_words, self._within_turn])
+        application.add_routes(self._metrics_routes())
+        application.add_routes(self.health.probes())
         return application
 
-    def _add_health(self, application: web.Application) -> None:
-        application.router.add_get("/health/live", self._live)
-        application.router.add_get("/health/ready", self._ready)
+    def _metrics_routes(self) -> list[web.RouteDef]:
+        return [web.get("/metrics", self._metrics), web.get("/metrics/per-object", self._metrics)]
 
     # ── around every request ──────────────────────────────────────────────────────────────────────────────────────
+
+    @web.middleware
+    async def _in_their_words(self, request: web.Request, handler: Endpoint) -> web.StreamResponse:
+        """Whatever is refused, by whom ever, as RabbitMQ's API says it."""
+        try:
+            return await handler(request)
+        except ApiError as error:
+            return error_answer(error)
+        except CoreError as error:
+            return error_answer(translated(error))
+        except web.HTTPRequestEntityTooLarge:
+            return error_answer(ApiError(413, "payload_too_large", f"a body has at most {REQUEST_BYTES_MAX} bytes"))
+        except web.HTTPException as error:
+            word = "Object Not Found" if error.status == 404 else error.reason
+            failed = error_answer(ApiError(error.status, word, "Not Found" if error.status == 404 else error.reason))
+            if "Allow" in error.headers:
+                failed.headers["Allow"] = error.headers["Allow"]
+            return failed
 
     @web.middleware
     async def _within_turn(self, request: web.Request, handler: Endpoint) -> web.StreamResponse:
         """The core's clock is read, and what the request changes is committed: as for what comes over AMQP."""
         self.server.turn.enter()
-        return await handler(request)
+        answered = await handler(request)
+        if request.method != "GET" and answered.status < 400:
+            await self.server.stored()  # law 1: nobody is told "yes" before the disk has it
+        return answered
 
     @web.middleware
     async def _login(self, request: web.Request, handler: Endpoint) -> web.StreamResponse:
         """HTTP basic authentication (RFC 7617) by the broker's users; health is for everybody, WebSockets ask."""
-        if request.path.startswith("/health/") or request.path in self.server.websocket_paths:
+        if request.path.startswith("/health/") or request.path in ("/api/auth", *self.server.websocket_paths):
             return await handler(request)
         peer = request.remote or ""
         try:
             name, password = basic_credentials(request.headers.get("Authorization", ""))
             user = self.server.broker.access.authenticate(name, password, is_loopback(peer), peer)
         except (ValueError, CoreError) as error:
-            return _error(401, "not_authorised", str(error), {"WWW-Authenticate": 'Basic realm="Hubbub"'})
-        allowed = {"administrator"} if request.method != "GET" else READING_TAGS
-        if not allowed & set(user.tags):
-            return _error(403, "not_authorised", f"user '{name}' has none of the tags: {', '.join(sorted(allowed))}")
+            raise refused(str(error)) from None
+        if not has_tag(user, MAY_LOG_IN):
+            raise refused("Not management user")
+        request[USER] = user
         return await handler(request)
 
-    # ── endpoints ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── endpoints that belong to no kind of object ────────────────────────────────────────────────────────────────
 
     async def _page(self, request: web.Request) -> web.Response:
         return web.Response(text=PAGE, content_type="text/html")
 
-    async def _overview(self, request: web.Request) -> web.Response:
-        return web.json_response(overview.overview(self.server))
-
-    async def _queues(self, request: web.Request) -> web.Response:
-        wanted = request.match_info.get("vhost")
-        if wanted is not None and wanted not in self.server.broker.vhosts:
-            return _error(404, "not_found", f"no vhost '{wanted}'")
-        rows = []
-        for count, (vhost, each) in enumerate(list(overview.all_queues(self.server)), 1):
-            if wanted is None or vhost.name == wanted:
-                rows.append(overview.queue(vhost, each))
-            if count % QUEUES_PER_SLICE == 0:
-                await asyncio.sleep(0)
-        return web.json_response(rows)
-
-    async def _queue(self, request: web.Request) -> web.Response:
-        vhost = self.server.broker.vhosts.get(request.match_info["vhost"])
-        each = vhost.queues.get(request.match_info["name"]) if vhost is not None else None
-        if vhost is None or each is None:
-            return _error(404, "not_found", f"no queue '{request.match_info['name']}'")
-        return web.json_response(overview.queue(vhost, each))
-
     async def _backup(self, request: web.Request) -> web.Response:
         """`{"directory": "/absolute/path"}` on the broker's machine; answers when the copy is complete."""
-        try:
-            wanted = json.loads(await request.text())["directory"]
-            directory = Path(wanted)
-        except (ValueError, KeyError, TypeError):
-            return _error(400, "bad_request", 'expected {"directory": "/absolute/path"}')
+        require(request, {ADMINISTRATOR})
+        directory = Path(field(await body_of(request), "directory", str))
         if not directory.is_absolute():
-            return _error(400, "bad_request", f"expected an absolute path, got '{directory}'")
+            raise bad_request(f"expected an absolute path, got '{directory}'")
         try:
             # In a thread, which releases the GIL for the copy itself.
             await asyncio.to_thread(self.server.store.backup, str(directory))
         except Exception as error:
-            return _error(500, "backup_failed", str(error))
-        return web.json_response({"directory": str(directory)}, status=201)
+            raise ApiError(500, "backup_failed", str(error)) from error
+        return answer({"directory": str(directory)}, status=201)
 
     async def _metrics(self, request: web.Request) -> web.Response:
         text = metrics.exposition(self.server, per_queue=request.path.endswith("/per-object"))
@@ -155,17 +176,6 @@ class Management:
             # The transport has another protocol now, so nobody else tells this one.
             asyncio.get_running_loop().call_soon(request.protocol.connection_lost, None)
         return web.Response()
-
-    async def _live(self, request: web.Request) -> web.Response:
-        """The loop turns: it answers."""
-        return web.json_response({"status": "ok"})
-
-    async def _ready(self, request: web.Request) -> web.Response:
-        """Publishing is possible: no alarm stands."""
-        alarms = dict(self.server.broker.alarms)
-        if alarms:
-            return web.json_response({"status": "blocked", "alarms": alarms}, status=503)
-        return web.json_response({"status": "ok"})
 
 
 def basic_credentials(header: str) -> tuple[str, bytes]:
@@ -188,8 +198,3 @@ def is_loopback(address: str) -> bool:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return False
-
-
-def _error(status: int, word: str, reason: str, headers: dict[str, str] | None = None) -> web.Response:
-    """An error in the shape of RabbitMQ's API."""
-    return web.json_response({"error": word, "reason": reason}, status=status, headers=headers)

@@ -12,8 +12,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from broker.management import overview
+from broker.management.listing import every
 from broker.management.observed import ObservedServer
+from broker.management.resources.overview import totals
 from broker.version import VERSION
 
 
@@ -58,7 +59,7 @@ class BrokerMetrics(Collector):
         yield GaugeMetricFamily(
             "hubbub_channels", "Open channels.", value=sum(len(getattr(each, "channels", ())) for each in connections)
         )
-        queues = [queue for _, queue in overview.all_queues(server)]
+        queues = [queue for _, queue in every(server, "queues")]
         yield GaugeMetricFamily("hubbub_queues", "Queues.", value=len(queues))
         yield GaugeMetricFamily("hubbub_consumers", "Consumers.", value=sum(len(queue.consumers) for queue in queues))
         for name, text in (
@@ -86,7 +87,7 @@ class BrokerMetrics(Collector):
             yield metric
 
     def _ledger(self) -> Iterator[Metric]:
-        counts = overview.totals(self.server)
+        counts = totals(self.server)
         yield GaugeMetricFamily(
             "hubbub_messages_ready", "Messages that wait for a consumer.", value=counts.pop("ready")
         )
@@ -130,7 +131,7 @@ class BrokerMetrics(Collector):
         unacked = GaugeMetricFamily("hubbub_queue_messages_unacked", "Delivered and not yet settled.", labels=labels)
         consumers = GaugeMetricFamily("hubbub_queue_consumers", "Consumers.", labels=labels)
         events = CounterMetricFamily("hubbub_queue_messages", "Messages by what happened.", labels=[*labels, "event"])
-        for vhost, queue in overview.all_queues(self.server):
+        for vhost, queue in every(self.server, "queues"):
             place = [vhost.name, queue.name]
             ready.add_metric(place, queue.ready_count)
             unacked.add_metric(place, queue.unacked_count)

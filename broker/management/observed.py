@@ -1,80 +1,29 @@
 """What management is allowed to see of the broker.
 
-Owns the list of names that management reads; the composition root provides them. Nothing here is ever written to.
+Owns the list of names that management reads; the composition root provides them. What it changes it changes by the
+core's own verbs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping, Sized
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 
-class ObservedQueue(Protocol):
-    """A core queue, read only."""
-
-    @property
-    def name(self) -> str:
-        """Unique in its vhost."""
-
-    @property
-    def durable(self) -> bool:
-        """As declared."""
-
-    @property
-    def auto_delete(self) -> bool:
-        """As declared."""
-
-    @property
-    def exclusive_owner(self) -> object:
-        """The connection that declared it exclusive, or None."""
-
-    @property
-    def arguments(self) -> Mapping[str, Any]:
-        """As declared."""
-
-    @property
-    def ready_count(self) -> int:
-        """Messages that wait for a consumer."""
-
-    @property
-    def unacked_count(self) -> int:
-        """Messages delivered and not yet settled."""
-
-    @property
-    def consumers(self) -> Sized:
-        """Who consumes."""
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        """The ledger, and `unaccounted`."""
-
-
-class ObservedVhost(Protocol):
-    """A vhost, read only."""
-
-    @property
-    def name(self) -> str:
-        """Unique."""
-
-    @property
-    def queues(self) -> Mapping[str, Any]:
-        """ObservedQueue by name."""
-
-    @property
-    def exchanges(self) -> Mapping[str, Any]:
-        """By name."""
-
-
 class ObservedBroker(Protocol):
-    """The core, read only but for authentication."""
+    """The core. What is changed, is changed by its own verbs."""
 
     @property
     def vhosts(self) -> Mapping[str, Any]:
-        """ObservedVhost by name."""
+        """core.vhost.VirtualHost by name."""
 
     @property
     def access(self) -> Any:
         """core.access.Access."""
+
+    @property
+    def parameters(self) -> Any:
+        """core.parameters.Parameters."""
 
     @property
     def alarms(self) -> Mapping[str, str]:
@@ -88,12 +37,21 @@ class ObservedBroker(Protocol):
     def queues_deleted(self) -> int:
         """Since the start."""
 
-    def exchange_counts(self) -> Mapping[str, int]:
-        """What was published, routed, unroutable and returned."""
-
     @property
     def deleted_counts(self) -> Mapping[str, int]:
         """The ledgers of deleted queues, in one sum."""
+
+    def exchange_counts(self) -> Mapping[str, int]:
+        """What was published, routed, unroutable and returned."""
+
+    def vhost(self, name: str) -> Any:
+        """The vhost of that name. Raises InvalidPath."""
+
+    def add_vhost(self, name: str) -> Any:
+        """Create a vhost, or find it."""
+
+    def delete_vhost(self, name: str) -> None:
+        """Remove a vhost and all that is in it."""
 
 
 class ObservedServer(Protocol):
@@ -120,12 +78,24 @@ class ObservedServer(Protocol):
         """`fsync`, or `interval (N ms)`."""
 
     @property
-    def listeners(self) -> Iterable[Any]:
+    def listeners(self) -> Sequence[Any]:
         """What is listened on: name, address, port."""
 
     @property
     def edge_counts(self) -> Mapping[str, int]:
         """Counters of the edge by name: accepted, refused, accept_pauses."""
+
+    @property
+    def connections_max(self) -> int:
+        """One more is refused."""
+
+    @property
+    def memory_limit_bytes(self) -> int:
+        """Messages in memory above which publishers are blocked."""
+
+    @property
+    def disk_free_limit_bytes(self) -> int:
+        """Free space below which publishers are blocked."""
 
     def connections(self) -> list[Any]:
         """The open connections."""
@@ -140,3 +110,9 @@ class ObservedServer(Protocol):
 
     def adopt_websocket(self, transport: Any, head: bytes) -> Awaitable[None]:
         """Take a connection over, with the request that it began with; returns when it is lost."""
+
+    async def publish(self, exchange: Any, message: Any) -> bool:
+        """Route a message and wait until it is accepted; whether anybody wanted it."""
+
+    async def stored(self) -> None:
+        """Wait until everything that was done so far is on disk. Raises NotAccepted where it never will be."""

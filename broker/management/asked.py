@@ -1,0 +1,147 @@
+"""What a request asks, and for whom: the user and what it may see, the vhost and names of the path, the JSON body.
+
+Owns RabbitMQ's rules of user tags. Raises ApiError for whatever is missing, of the wrong type, or not for this user.
+
+    administrator ─ everything      monitoring ─ sees everything      policymaker ─ policies of its vhosts
+    management ─ its own vhosts and connections      (none of these) ─ may not log in here
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aiohttp import web
+
+from broker.core.access import User
+from broker.management.observed import ObservedServer
+from broker.management.replies import bad_request, not_found, refused
+
+ADMINISTRATOR, MONITORING, POLICYMAKER, MANAGEMENT = "administrator", "monitoring", "policymaker", "management"
+MAY_LOG_IN = {ADMINISTRATOR, MONITORING, POLICYMAKER, MANAGEMENT}
+SEES_ALL = {ADMINISTRATOR, MONITORING}
+SETS_POLICIES = {ADMINISTRATOR, POLICYMAKER}
+
+USER = "hubbub.user"
+"""Where the login leaves the user in a request."""
+
+MISSING: Any = object()
+
+
+def user_of(request: web.Request) -> User:
+    """Who asks."""
+    user: User = request[USER]
+    return user
+
+
+def has_tag(user: User, tags: set[str]) -> bool:
+    """One of the tags is enough."""
+    return not tags.isdisjoint(user.tags)
+
+
+def require(request: web.Request, tags: set[str]) -> User:
+    """The user, if it has one of the tags."""
+    user = user_of(request)
+    if not has_tag(user, tags):
+        words = " or ".join(sorted(tags))
+        raise refused(f"Not {words} user")
+    return user
+
+
+def sees_vhost(user: User, vhost: str) -> bool:
+    """Whether the user's listings hold what is in the vhost."""
+    return has_tag(user, SEES_ALL) or user.may_access(vhost)
+
+
+def vhost_of(server: ObservedServer, request: web.Request) -> Any:
+    """The vhost that the path names; 404 where there is none, 401 where the user has no business in it."""
+    name = request.match_info["vhost"]
+    vhost = server.broker.vhosts.get(name)
+    if vhost is None:
+        raise not_found()
+    if not sees_vhost(user_of(request), name):
+        raise refused("User not authorised to access virtual host")
+    return vhost
+
+
+def acting_in(server: ObservedServer, request: web.Request) -> Any:
+    """The vhost that the path names, for a change: the user must have permissions there, whatever its tags."""
+    vhost = vhost_of(server, request)
+    if not user_of(request).may_access(vhost.name):
+        raise refused("User not authorised to access virtual host")
+    return vhost
+
+
+def check_right(request: web.Request, vhost: str, verb: str, what: str, name: str) -> None:
+    """As over AMQP: configure, write or read on a queue or exchange."""
+    user = user_of(request)
+    if not user.may(vhost, verb, name):
+        raise refused(f"access to {what} '{name}' in vhost '{vhost}' refused for user '{user.name}'")
+
+
+async def body_of(request: web.Request) -> dict[str, Any]:
+    """The JSON object of the body; an empty body is an empty object."""
+    text = await request.text()
+    if not text.strip():
+        return {}
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise bad_request(f"body is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise bad_request(f"expected a JSON object, got {kind(value)}")
+    return value
+
+
+def field(body: dict[str, Any], name: str, expected: type | tuple[type, ...], default: Any = MISSING) -> Any:
+    """A field of the body, of the expected type; `default` where it is missing or null, if there is one."""
+    value = body.get(name, MISSING)
+    if value is MISSING or (value is None and default is not MISSING):
+        if default is MISSING:
+            raise bad_request(f"[{{key_missing,{name}}}]")
+        return default
+    types = expected if isinstance(expected, tuple) else (expected,)
+    if isinstance(value, bool) and bool not in types:
+        raise bad_request(f"{name}: expected {words(types)}, got a boolean")
+    if not isinstance(value, types):
+        raise bad_request(f"{name}: expected {words(types)}, got {kind(value)}")
+    return value
+
+
+def flag(body: dict[str, Any], name: str) -> bool:
+    """A truth value; false where it is missing. RabbitMQ takes "true" as well."""
+    value = body.get(name, False)
+    if value in (True, "true"):
+        return True
+    if value in (False, "false", None):
+        return False
+    raise bad_request(f"{name}: expected a boolean, got {kind(value)}")
+
+
+def number_of(request: web.Request, name: str, default: int, least: int, most: int) -> int:
+    """A number in the query."""
+    text = request.query.get(name)
+    if text is None:
+        return default
+    try:
+        value = int(text)
+    except ValueError:
+        raise bad_request(f"{name}: expected an integer, got '{text}'") from None
+    if not least <= value <= most:
+        raise bad_request(f"{name}: expected {least} to {most}, got {value}")
+    return value
+
+
+def words(types: tuple[type, ...]) -> str:
+    """Types for people."""
+    return " or ".join(NAMES[each] for each in types)
+
+
+def kind(value: object) -> str:
+    """A JSON value's type for people."""
+    return NAMES.get(type(value), "null")
+
+
+NAMES: dict[type, str] = {
+    bool: "a boolean", int: "an integer", float: "a number", str: "a string", dict: "an object", list: "a list",
+}  # fmt: skip

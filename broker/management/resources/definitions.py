@@ -1,0 +1,278 @@
+"""`/api/definitions`: everything that is declared, out and in, in RabbitMQ's format.
+
+Import adds and changes, and removes nothing. It is checked as a whole first, so that a document with a mistake changes
+nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from aiohttp import web
+
+from broker.core.binding import EXCHANGE, QUEUE
+from broker.management import views
+from broker.management.asked import ADMINISTRATOR, body_of, field, flag, kind, require, vhost_of
+from broker.management.listing import ROWS_PER_SLICE
+from broker.management.observed import ObservedServer
+from broker.management.replies import answer, bad_request
+from broker.management.resources.policies import policy, policy_of
+from broker.management.resources.users import SHA256, tags_of
+from broker.management.resources.vhosts import permission
+
+COMPATIBLE_VERSION = "3.13.0"
+"""The RabbitMQ release whose format this is: importers look at it."""
+
+
+class Definitions:
+    """Export and import."""
+
+    def __init__(self, server: ObservedServer) -> None:
+        self.server = server
+
+    def routes(self) -> list[web.RouteDef]:
+        """Paths and methods."""
+        return [
+            web.get("/api/definitions", self.export_all),
+            web.post("/api/definitions", self.import_all),
+            web.get("/api/definitions/{vhost}", self.export_vhost),
+            web.post("/api/definitions/{vhost}", self.import_vhost),
+        ]
+
+    # ── out ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def export_all(self, request: web.Request) -> web.Response:
+        """Of the whole broker, users included."""
+        require(request, {ADMINISTRATOR})
+        broker = self.server.broker
+        vhosts = list(broker.vhosts.values())
+        users = list(broker.access.users.values())
+        exported: dict[str, Any] = {
+            "rabbit_version": COMPATIBLE_VERSION,
+            "rabbitmq_version": COMPATIBLE_VERSION,
+            "product_name": "Hubbub",
+            "users": [
+                {
+                    "name": user.name,
+                    "password_hash": user.password_hash,
+                    "hashing_algorithm": user.algorithm,
+                    "tags": list(user.tags),
+                    "limits": broker.parameters.user_limits.get(user.name, {}),
+                }
+                for user in users
+            ],
+            "vhosts": [{"name": vhost.name} for vhost in vhosts],
+            "permissions": [permission(user, vhost) for user in users for vhost in user.permissions],
+            "topic_permissions": [],
+            "parameters": [
+                {"component": component, "vhost": vhost, "name": name, "value": value}
+                for (component, vhost, name), value in broker.parameters.find()
+                if vhost
+            ]
+            + [
+                {"component": "vhost-limits", "vhost": vhost, "name": "limits", "value": value}
+                for vhost, value in broker.parameters.vhost_limits.items()
+                if value
+            ],
+            "global_parameters": [
+                {"name": name, "value": value} for (_, _, name), value in broker.parameters.find("", "")
+            ],
+        }
+        for name, make in SECTIONS.items():
+            exported[name] = [row for vhost in vhosts for row in make(vhost)]
+        return answer(exported)
+
+    async def export_vhost(self, request: web.Request) -> web.Response:
+        """Of one vhost, without its name."""
+        require(request, {ADMINISTRATOR})
+        vhost = vhost_of(self.server, request)
+        exported: dict[str, Any] = {"rabbit_version": COMPATIBLE_VERSION}
+        for name, make in SECTIONS.items():
+            exported[name] = [{key: value for key, value in row.items() if key != "vhost"} for row in make(vhost)]
+        return answer(exported)
+
+    # ── in ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def import_all(self, request: web.Request) -> web.Response:
+        """What is there already and the same is left alone."""
+        require(request, {ADMINISTRATOR})
+        await self.take(await body_of(request), None)
+        return web.Response(status=204)
+
+    async def import_vhost(self, request: web.Request) -> web.Response:
+        """Into one vhost."""
+        require(request, {ADMINISTRATOR})
+        await self.take(await body_of(request), vhost_of(self.server, request).name)
+        return web.Response(status=204)
+
+    async def take(self, body: dict[str, Any], vhost: str | None) -> None:
+        """All sections, in the order in which they need each other. CoreError says what was refused."""
+        steps: dict[str, Callable[[dict[str, Any]], None]] = {
+            "vhosts": self.take_vhost,
+            "users": self.take_user,
+            "permissions": self.take_permission,
+            "parameters": self.take_parameter,
+            "global_parameters": self.take_global,
+            "policies": self.take_policy,
+            "operator_policies": self.take_operator_policy,
+            "exchanges": self.take_exchange,
+            "queues": self.take_queue,
+            "bindings": self.take_binding,
+        }
+        of_vhosts = {"parameters", "policies", "operator_policies", "exchanges", "queues", "bindings"}
+        rows: list[tuple[Callable[[dict[str, Any]], None], dict[str, Any]]] = []
+        for name, step in steps.items():
+            if vhost is not None and name not in of_vhosts:
+                continue
+            for row in field(body, name, list, []):
+                if not isinstance(row, dict):
+                    raise bad_request(f"{name}: expected objects, got {kind(row)}")
+                rows.append((step, row if vhost is None else {**row, "vhost": vhost}))
+        for count, (step, row) in enumerate(rows, 1):
+            step(row)
+            if count % ROWS_PER_SLICE == 0:
+                await asyncio.sleep(0)
+
+    def vhost(self, row: dict[str, Any]) -> Any:
+        """The vhost of a row."""
+        return self.server.broker.vhost(field(row, "vhost", str))
+
+    def take_vhost(self, row: dict[str, Any]) -> None:
+        """`name`."""
+        self.server.broker.add_vhost(field(row, "name", str))
+
+    def take_user(self, row: dict[str, Any]) -> None:
+        """With a hashed password, or a plain one."""
+        access, name = self.server.broker.access, field(row, "name", str)
+        password = field(row, "password", str, None)
+        if password is not None:
+            access.add_user(name, password.encode(), tags=tags_of(row))
+            return
+        algorithm = field(row, "hashing_algorithm", str, SHA256)
+        hashed = field(row, "password_hash", str)
+        known = access.users.get(name)
+        loopback_only = known.loopback_only if known is not None else False
+        access.import_user(name, hashed, algorithm, tags=tags_of(row), loopback_only=loopback_only)
+
+    def take_permission(self, row: dict[str, Any]) -> None:
+        """Three regular expressions."""
+        vhost, user = self.vhost(row).name, field(row, "user", str)
+        verbs = (field(row, verb, str) for verb in ("configure", "write", "read"))
+        self.server.broker.access.set_permission(vhost, user, *verbs)
+
+    def take_parameter(self, row: dict[str, Any]) -> None:
+        """Vhost limits are parameters, too."""
+        parameters, vhost = self.server.broker.parameters, self.vhost(row).name
+        component, name, value = field(row, "component", str), field(row, "name", str), row.get("value")
+        if component == "vhost-limits" and isinstance(value, dict):
+            for word, limit in value.items():
+                parameters.set_vhost_limit(vhost, word, limit)
+        else:
+            parameters.put(component, vhost, name, value)
+
+    def take_global(self, row: dict[str, Any]) -> None:
+        """Of no vhost. What belongs to another broker's own housekeeping stays with it."""
+        name = field(row, "name", str)
+        if not name.startswith(("internal_", "cluster_")):
+            self.server.broker.parameters.put("", "", name, row.get("value"))
+
+    def take_policy(self, row: dict[str, Any]) -> None:
+        """See core.policy."""
+        self.vhost(row).policies.put(policy_of(field(row, "name", str), row, operator=False))
+
+    def take_operator_policy(self, row: dict[str, Any]) -> None:
+        """See core.policy."""
+        self.vhost(row).policies.put(policy_of(field(row, "name", str), row, operator=True))
+
+    def take_exchange(self, row: dict[str, Any]) -> None:
+        """Those that every vhost has are there already."""
+        name = field(row, "name", str)
+        if name and not name.startswith("amq."):
+            self.vhost(row).declare_exchange(
+                name,
+                field(row, "type", str),
+                durable=flag(row, "durable"),
+                auto_delete=flag(row, "auto_delete"),
+                internal=flag(row, "internal"),
+                arguments=field(row, "arguments", dict, {}),
+            )
+
+    def take_queue(self, row: dict[str, Any]) -> None:
+        """Durable or not, as it was."""
+        self.vhost(row).declare_queue(
+            field(row, "name", str),
+            durable=flag(row, "durable"),
+            auto_delete=flag(row, "auto_delete"),
+            arguments=field(row, "arguments", dict, {}),
+        )
+
+    def take_binding(self, row: dict[str, Any]) -> None:
+        """Between two that are there by now."""
+        vhost = self.vhost(row)
+        source = vhost.exchange(field(row, "source", str))
+        of_kind, name = field(row, "destination_type", str), field(row, "destination", str)
+        if of_kind not in (QUEUE, EXCHANGE):
+            raise bad_request(f"destination_type: expected queue or exchange, got '{of_kind}'")
+        destination = vhost.queue(name) if of_kind == QUEUE else vhost.exchange(name)
+        key = field(row, "routing_key", str, "").encode()
+        vhost.bind(source, destination, of_kind, key, field(row, "arguments", dict, {}))
+
+
+def exported_queues(vhost: Any) -> Iterator[dict[str, Any]]:
+    """Those that outlive a connection."""
+    for each in list(vhost.queues.values()):
+        if each.exclusive_owner is None:
+            yield {
+                "name": each.name,
+                "vhost": vhost.name,
+                "durable": each.durable,
+                "auto_delete": each.auto_delete,
+                "arguments": views.plain(each.arguments),
+            }
+
+
+def exported_exchanges(vhost: Any) -> Iterator[dict[str, Any]]:
+    """Those that somebody declared."""
+    for each in list(vhost.exchanges.values()):
+        if each.name and not each.name.startswith("amq."):
+            yield {
+                "name": each.name,
+                "vhost": vhost.name,
+                "type": each.type,
+                "durable": each.durable,
+                "auto_delete": each.auto_delete,
+                "internal": each.internal,
+                "arguments": views.plain(each.arguments),
+            }
+
+
+def exported_bindings(vhost: Any) -> Iterator[dict[str, Any]]:
+    """Between what is exported."""
+    for each in list(vhost.bindings()):
+        if each.destination_kind in (QUEUE, EXCHANGE) and getattr(each.destination, "exclusive_owner", None) is None:
+            row = views.binding(vhost, each)
+            del row["properties_key"]
+            yield row
+
+
+def exported_policies(vhost: Any) -> Iterator[dict[str, Any]]:
+    """Policies."""
+    for each in list(vhost.policies.by_name.values()):
+        yield policy(vhost.name, each)
+
+
+def exported_operator_policies(vhost: Any) -> Iterator[dict[str, Any]]:
+    """Operator policies."""
+    for each in list(vhost.policies.operator_by_name.values()):
+        yield policy(vhost.name, each)
+
+
+SECTIONS: dict[str, Callable[[Any], Iterator[dict[str, Any]]]] = {
+    "policies": exported_policies,
+    "operator_policies": exported_operator_policies,
+    "queues": exported_queues,
+    "exchanges": exported_exchanges,
+    "bindings": exported_bindings,
+}

@@ -1,0 +1,243 @@
+"""`/api/exchanges`, `/api/bindings`, and publishing over HTTP."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+from aiohttp import web
+
+from broker.core.binding import EXCHANGE, QUEUE
+from broker.core.errors import CoreError
+from broker.core.message import Message
+from broker.core.properties import encode_properties
+from broker.management import views
+from broker.management.asked import (
+    acting_in,
+    body_of,
+    check_right,
+    field,
+    flag,
+    sees_vhost,
+    user_of,
+    vhost_of,
+)
+from broker.management.listing import every, listing
+from broker.management.observed import ObservedServer
+from broker.management.rates import Rates
+from broker.management.replies import ApiError, answer, bad_request, created, no_content, not_found
+
+KINDS = {"q": QUEUE, "e": EXCHANGE}
+
+
+class Exchanges:
+    """Endpoints about exchanges and bindings."""
+
+    def __init__(self, server: ObservedServer, rates: Rates) -> None:
+        self.server = server
+        self.rates = rates
+
+    def routes(self) -> list[web.RouteDef]:
+        """Paths and methods. The nameless exchange is `amq.default` in a path."""
+        one = "/api/exchanges/{vhost}/{name}"
+        between = "/api/bindings/{vhost}/e/{source}/{kind:[qe]}/{destination}"
+        return [
+            web.get("/api/exchanges", self.list_all),
+            web.get("/api/exchanges/{vhost}", self.list_vhost),
+            web.get(one, self.show),
+            web.put(one, self.declare),
+            web.delete(one, self.delete),
+            web.get(f"{one}/bindings/source", self.bindings_from),
+            web.get(f"{one}/bindings/destination", self.bindings_to),
+            web.post(f"{one}/publish", self.publish),
+            web.get("/api/bindings", self.bindings),
+            web.get("/api/bindings/{vhost}", self.bindings_of_vhost),
+            web.get(between, self.bindings_between),
+            web.post(between, self.bind),
+            web.get(f"{between}/{{properties}}", self.show_binding),
+            web.delete(f"{between}/{{properties}}", self.unbind),
+        ]
+
+    def exchange(self, request: web.Request, part: str = "name") -> tuple[Any, Any]:
+        """The vhost and the exchange that the path names."""
+        vhost = vhost_of(self.server, request)
+        name = request.match_info[part]
+        exchange = vhost.exchanges.get("" if name == "amq.default" else name)
+        if exchange is None:
+            raise not_found()
+        return vhost, exchange
+
+    # ── exchanges ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def list_all(self, request: web.Request) -> web.Response:
+        """Every exchange that the user may see."""
+        user = user_of(request)
+        rows = every(self.server, "exchanges")
+        return await listing(
+            request, (views.exchange(vhost, each, self.rates) for vhost, each in rows if sees_vhost(user, vhost.name))
+        )
+
+    async def list_vhost(self, request: web.Request) -> web.Response:
+        """The exchanges of one vhost."""
+        vhost = vhost_of(self.server, request)
+        rows = (views.exchange(vhost, each, self.rates) for each in list(vhost.exchanges.values()))
+        return await listing(request, rows)
+
+    async def show(self, request: web.Request) -> web.Response:
+        """One exchange."""
+        return answer(views.exchange(*self.exchange(request), self.rates))
+
+    async def declare(self, request: web.Request) -> web.Response:
+        """`{"type", "durable", "auto_delete", "internal", "arguments"}`; 201 where it is new."""
+        vhost, name = acting_in(self.server, request), request.match_info["name"]
+        check_right(request, vhost.name, "configure", "exchange", name)
+        body = await body_of(request)
+        is_new = name not in vhost.exchanges
+        vhost.declare_exchange(
+            name,
+            field(body, "type", str),
+            durable=flag(body, "durable") if "durable" in body else True,
+            auto_delete=flag(body, "auto_delete"),
+            internal=flag(body, "internal"),
+            arguments=field(body, "arguments", dict, {}),
+        )
+        return created(is_new)
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """`?if-unused=true`."""
+        vhost, exchange = self.exchange(request)
+        acting_in(self.server, request)
+        check_right(request, vhost.name, "configure", "exchange", exchange.name)
+        vhost.delete_exchange(exchange.name, if_unused=request.query.get("if-unused") == "true")
+        return no_content()
+
+    async def publish(self, request: web.Request) -> web.Response:
+        """`{"properties", "routing_key", "payload", "payload_encoding"}`; answers when the message is accepted."""
+        vhost, exchange = self.exchange(request)
+        acting_in(self.server, request)
+        check_right(request, vhost.name, "write", "exchange", exchange.name)
+        body = await body_of(request)
+        payload = field(body, "payload", str)
+        encoding = field(body, "payload_encoding", str)
+        if encoding == "base64":
+            try:
+                octets = base64.b64decode(payload, validate=True)
+            except binascii.Error as error:
+                raise bad_request(f"payload: expected base64: {error}") from None
+        elif encoding == "string":
+            octets = payload.encode()
+        else:
+            raise bad_request(f"payload_encoding: expected string or base64, got '{encoding}'")
+        properties = field(body, "properties", dict)
+        try:
+            raw = encode_properties(properties)
+        except (ValueError, TypeError, OverflowError, KeyError) as error:
+            raise bad_request(f"properties: {error}") from None
+        message = Message(exchange.name.encode(), field(body, "routing_key", str).encode(), raw, octets)
+        routed = await self.server.publish(exchange, message)
+        return answer({"routed": routed})
+
+    # ── bindings ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def bindings(self, request: web.Request) -> web.Response:
+        """Every binding that the user may see."""
+        user = user_of(request)
+        vhosts = [each for each in self.server.broker.vhosts.values() if sees_vhost(user, each.name)]
+        return await listing(request, (row for vhost in vhosts for row in all_bindings(vhost)))
+
+    async def bindings_of_vhost(self, request: web.Request) -> web.Response:
+        """The bindings of one vhost."""
+        return await listing(request, all_bindings(vhost_of(self.server, request)))
+
+    async def bindings_from(self, request: web.Request) -> web.Response:
+        """Of which the exchange is the source."""
+        vhost, exchange = self.exchange(request)
+        if exchange.name == "":
+            return await listing(request, (views.default_binding(vhost, name) for name in list(vhost.queues)))
+        return await listing(request, (views.binding(vhost, each) for each in list(exchange.bindings.values())))
+
+    async def bindings_to(self, request: web.Request) -> web.Response:
+        """Of which the exchange is the destination."""
+        vhost, exchange = self.exchange(request)
+        rows = (views.binding(vhost, each) for each in vhost.bindings() if each.destination is exchange)
+        return await listing(request, rows)
+
+    def ends(self, request: web.Request) -> tuple[Any, Any, Any, str]:
+        """Vhost, source, destination and its kind, as the path names them."""
+        vhost, source = self.exchange(request, "source")
+        kind = KINDS[request.match_info["kind"]]
+        named = vhost.queues if kind == QUEUE else vhost.exchanges
+        destination = named.get(request.match_info["destination"])
+        if destination is None:
+            raise not_found()
+        return vhost, source, destination, kind
+
+    def between(self, request: web.Request) -> list[Any]:
+        """The bindings between two ends."""
+        _, source, destination, _ = self.ends(request)
+        return [each for each in source.bindings.values() if each.destination is destination]
+
+    async def bindings_between(self, request: web.Request) -> web.Response:
+        """All bindings between two ends."""
+        vhost, source, destination, _ = self.ends(request)
+        rows = [views.binding(vhost, each) for each in self.between(request)]
+        if source.name == "":
+            rows = [views.default_binding(vhost, destination.name)]
+        return await listing(request, rows)
+
+    async def bind(self, request: web.Request) -> web.Response:
+        """`{"routing_key", "arguments"}`; 201 with the place of the binding."""
+        vhost, source, destination, kind = self.ends(request)
+        self.check_rights(request, source, destination, kind)
+        body = await body_of(request)
+        key, arguments = field(body, "routing_key", str, ""), field(body, "arguments", dict, {})
+        try:
+            vhost.bind(source, destination, kind, key.encode(), arguments)
+        except CoreError as error:
+            raise ApiError(400, "bad_request", error.text) from None
+        place = f"{quote(destination.name, safe='')}/{views.properties_key(key, arguments)}"
+        return web.Response(status=201, headers={"Location": place})
+
+    def found(self, request: web.Request) -> Any:
+        """The binding that the path names by its properties."""
+        wanted = request.match_info["properties"]
+        vhost, *_ = self.ends(request)
+        for each in self.between(request):
+            row = views.binding(vhost, each)
+            if wanted in (row["properties_key"], row["routing_key"] if not each.arguments else None):
+                return each
+        raise not_found()
+
+    async def show_binding(self, request: web.Request) -> web.Response:
+        """One binding."""
+        vhost, source, destination, _ = self.ends(request)
+        if source.name == "":
+            return answer(views.default_binding(vhost, destination.name))
+        return answer(views.binding(vhost, self.found(request)))
+
+    async def unbind(self, request: web.Request) -> web.Response:
+        """Remove one binding."""
+        vhost, source, destination, kind = self.ends(request)
+        self.check_rights(request, source, destination, kind)
+        if source.name == "":
+            raise bad_request("ACCESS_REFUSED - operation not permitted on the default exchange")
+        binding = self.found(request)
+        vhost.unbind(source, destination, kind, binding.key, binding.arguments)
+        return no_content()
+
+    def check_rights(self, request: web.Request, source: Any, destination: Any, kind: str) -> None:
+        """Read from the source, write to the destination, as over AMQP."""
+        vhost = acting_in(self.server, request)
+        check_right(request, vhost.name, "read", "exchange", source.name)
+        check_right(request, vhost.name, "write", kind, destination.name)
+
+
+def all_bindings(vhost: Any) -> Iterator[dict[str, Any]]:
+    """The implicit bindings of the nameless exchange, then the explicit ones."""
+    for name in list(vhost.queues):
+        yield views.default_binding(vhost, name)
+    for each in list(vhost.bindings()):
+        yield views.binding(vhost, each)

@@ -1,0 +1,214 @@
+"""`/api/users`, `/api/permissions`, `/api/user-limits`, `/api/whoami`: administrators' ground, but for whoami."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from typing import Any
+
+from aiohttp import web
+
+from broker.core.access import ARGON2ID
+from broker.management.asked import ADMINISTRATOR, body_of, field, require, user_of, vhost_of
+from broker.management.listing import listing
+from broker.management.observed import ObservedServer
+from broker.management.replies import answer, bad_request, created, no_content, not_found
+from broker.management.resources.vhosts import permission
+
+SHA256 = "rabbit_password_hashing_sha256"
+ALGORITHMS = {"rabbit_password_hashing_sha256", "rabbit_password_hashing_sha512", ARGON2ID}
+
+
+class Users:
+    """Endpoints about users and what they may do."""
+
+    def __init__(self, server: ObservedServer) -> None:
+        self.server = server
+
+    @property
+    def access(self) -> Any:
+        """core.access.Access."""
+        return self.server.broker.access
+
+    def routes(self) -> list[web.RouteDef]:
+        """Paths and methods."""
+        one = "/api/permissions/{vhost}/{user}"
+        return [
+            web.get("/api/whoami", self.whoami),
+            web.get("/api/auth/hash_password/{password}", self.hash_password),
+            web.get("/api/users", self.list_all),
+            web.get("/api/users/without-permissions", self.without_permissions),
+            web.post("/api/users/bulk-delete", self.delete_many),
+            web.get("/api/users/{user}", self.show),
+            web.put("/api/users/{user}", self.put),
+            web.delete("/api/users/{user}", self.delete),
+            web.get("/api/users/{user}/permissions", self.permissions_of),
+            web.get("/api/permissions", self.permissions),
+            web.get(one, self.permission),
+            web.put(one, self.set_permission),
+            web.delete(one, self.clear_permission),
+            web.get("/api/user-limits", self.limits),
+            web.get("/api/user-limits/{user}", self.limits_of),
+            web.put("/api/user-limits/{user}/{name}", self.set_limit),
+            web.delete("/api/user-limits/{user}/{name}", self.clear_limit),
+        ]
+
+    def named(self, request: web.Request) -> Any:
+        """The user that the path names, for an administrator."""
+        require(request, {ADMINISTRATOR})
+        user = self.access.users.get(request.match_info["user"])
+        if user is None:
+            raise not_found()
+        return user
+
+    def row(self, user: Any) -> dict[str, Any]:
+        """One element of `GET /api/users`."""
+        return {
+            "name": user.name,
+            "password_hash": user.password_hash,
+            "hashing_algorithm": user.algorithm,
+            "tags": list(user.tags),
+            "limits": self.server.broker.parameters.user_limits.get(user.name, {}),
+        }
+
+    async def whoami(self, request: web.Request) -> web.Response:
+        """The user who asks."""
+        user = user_of(request)
+        return answer({"name": user.name, "tags": list(user.tags), "is_internal_user": True})
+
+    async def hash_password(self, request: web.Request) -> web.Response:
+        """A salted hash as `PUT /api/users/USER` takes it in `password_hash`."""
+        require(request, {ADMINISTRATOR})
+        salt = secrets.token_bytes(4)
+        digest = hashlib.sha256(salt + request.match_info["password"].encode()).digest()
+        return answer({"ok": base64.b64encode(salt + digest).decode()})
+
+    # ── users ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def list_all(self, request: web.Request) -> web.Response:
+        """Every user, with its password's hash."""
+        require(request, {ADMINISTRATOR})
+        return await listing(request, map(self.row, list(self.access.users.values())))
+
+    async def without_permissions(self, request: web.Request) -> web.Response:
+        """Users who may enter no vhost."""
+        require(request, {ADMINISTRATOR})
+        return await listing(request, (self.row(each) for each in self.access.users.values() if not each.permissions))
+
+    async def show(self, request: web.Request) -> web.Response:
+        """One user."""
+        return answer(self.row(self.named(request)))
+
+    async def put(self, request: web.Request) -> web.Response:
+        """`{"password" | "password_hash" [, "hashing_algorithm"], "tags"}`; 201 where the user is new."""
+        require(request, {ADMINISTRATOR})
+        name, body = request.match_info["user"], await body_of(request)
+        is_new = name not in self.access.users
+        tags = tags_of(body)
+        password, hashed = field(body, "password", str, None), field(body, "password_hash", str, None)
+        if password is not None:
+            self.access.add_user(name, password.encode(), tags=tags)
+        elif hashed is not None:
+            algorithm = field(body, "hashing_algorithm", str, SHA256)
+            if algorithm not in ALGORITHMS:
+                raise bad_request(f"hashing_algorithm: expected one of {', '.join(sorted(ALGORITHMS))}")
+            self.access.import_user(name, hashed, algorithm, tags=tags)
+        elif is_new:
+            raise bad_request("expected password or password_hash")
+        else:
+            self.access.set_tags(name, tags)
+        return created(is_new)
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """The user goes, and its connections with it."""
+        self.remove(self.named(request).name)
+        return no_content()
+
+    async def delete_many(self, request: web.Request) -> web.Response:
+        """`{"users": [NAME, …]}`; who is not there is passed over."""
+        require(request, {ADMINISTRATOR})
+        for name in field(await body_of(request), "users", list):
+            if name in self.access.users:
+                self.remove(name)
+        return no_content()
+
+    def remove(self, name: str) -> None:
+        """Delete a user and say farewell to its connections."""
+        self.access.delete_user(name)
+        for each in self.server.connections():
+            user = getattr(each, "user", None)
+            if user is not None and user.name == name:
+                each.shut_down(f"user '{name}' is deleted")
+
+    # ── permissions ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def permissions(self, request: web.Request) -> web.Response:
+        """Of every user in every vhost."""
+        require(request, {ADMINISTRATOR})
+        users = list(self.access.users.values())
+        return await listing(request, (permission(user, vhost) for user in users for vhost in user.permissions))
+
+    async def permissions_of(self, request: web.Request) -> web.Response:
+        """Of one user."""
+        user = self.named(request)
+        return await listing(request, [permission(user, vhost) for vhost in user.permissions])
+
+    async def permission(self, request: web.Request) -> web.Response:
+        """Of one user in one vhost."""
+        user, vhost = self.named(request), vhost_of(self.server, request).name
+        if vhost not in user.permissions:
+            raise not_found()
+        return answer(permission(user, vhost))
+
+    async def set_permission(self, request: web.Request) -> web.Response:
+        """`{"configure", "write", "read"}`: regular expressions."""
+        require(request, {ADMINISTRATOR})
+        vhost = vhost_of(self.server, request).name
+        name, body = request.match_info["user"], await body_of(request)
+        if name not in self.access.users:
+            raise bad_request(f"user '{name}' does not exist")
+        is_new = vhost not in self.access.users[name].permissions
+        self.access.set_permission(vhost, name, *(field(body, verb, str) for verb in ("configure", "write", "read")))
+        return created(is_new)
+
+    async def clear_permission(self, request: web.Request) -> web.Response:
+        """The user may enter the vhost no more."""
+        user, vhost = self.named(request), vhost_of(self.server, request).name
+        self.access.clear_permission(vhost, user.name)
+        return no_content()
+
+    # ── limits ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def limits(self, request: web.Request) -> web.Response:
+        """Of every user that has some."""
+        require(request, {ADMINISTRATOR})
+        found = self.server.broker.parameters.user_limits.items()
+        return answer([{"user": name, "value": value} for name, value in found if value])
+
+    async def limits_of(self, request: web.Request) -> web.Response:
+        """Of one user."""
+        user = self.named(request)
+        value = self.server.broker.parameters.user_limits.get(user.name)
+        return answer([{"user": user.name, "value": value}] if value else [])
+
+    async def set_limit(self, request: web.Request) -> web.Response:
+        """`{"value": 10}`."""
+        user = self.named(request)
+        value = field(await body_of(request), "value", int)
+        self.server.broker.parameters.set_user_limit(user.name, request.match_info["name"], value)
+        return no_content()
+
+    async def clear_limit(self, request: web.Request) -> web.Response:
+        """No limit any more."""
+        self.server.broker.parameters.clear_user_limit(self.named(request).name, request.match_info["name"])
+        return no_content()
+
+
+def tags_of(body: dict[str, Any]) -> list[str]:
+    """`"a,b"` or `["a", "b"]`; RabbitMQ insists on the field."""
+    tags = field(body, "tags", (str, list))
+    found = tags.split(",") if isinstance(tags, str) else tags
+    if not all(isinstance(each, str) for each in found):
+        raise bad_request("tags: expected a list of strings")
+    return [each.strip() for each in found if each.strip()]

@@ -1,0 +1,136 @@
+"""`/api/vhosts` and `/api/vhost-limits`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from broker.management import views
+from broker.management.asked import ADMINISTRATOR, body_of, field, require, sees_vhost, user_of, vhost_of
+from broker.management.listing import listing
+from broker.management.observed import ObservedServer
+from broker.management.rates import Rates
+from broker.management.replies import answer, bad_request, created, no_content, not_found
+
+NAME_BYTES_MAX = 255
+
+
+class Vhosts:
+    """Endpoints about virtual hosts."""
+
+    def __init__(self, server: ObservedServer, rates: Rates) -> None:
+        self.server = server
+        self.rates = rates
+
+    def routes(self) -> list[web.RouteDef]:
+        """Paths and methods."""
+        return [
+            web.get("/api/vhosts", self.list_all),
+            web.get("/api/vhosts/{vhost}", self.show),
+            web.put("/api/vhosts/{vhost}", self.create),
+            web.delete("/api/vhosts/{vhost}", self.delete),
+            web.get("/api/vhosts/{vhost}/permissions", self.permissions),
+            web.get("/api/vhost-limits", self.limits),
+            web.get("/api/vhost-limits/{vhost}", self.limits_of),
+            web.put("/api/vhost-limits/{vhost}/{name}", self.set_limit),
+            web.delete("/api/vhost-limits/{vhost}/{name}", self.clear_limit),
+        ]
+
+    def row(self, vhost: Any) -> dict[str, Any]:
+        """One element of `GET /api/vhosts`."""
+        queues = list(vhost.queues.values())
+        sums: dict[str, int] = {}
+        for queue in queues:
+            for word, count in queue.counts.items():
+                sums[word] = sums.get(word, 0) + count
+        ready, unacked = sum(each.ready_count for each in queues), sum(each.unacked_count for each in queues)
+        return {
+            "name": vhost.name,
+            "description": "",
+            "tags": [],
+            "default_queue_type": "classic",
+            "tracing": False,
+            "cluster_state": {views.NODE: "running"},
+            "messages": ready + unacked,
+            "messages_ready": ready,
+            "messages_unacknowledged": unacked,
+            "message_stats": self.rates.with_rates(("vhost", vhost.name), views.message_stats(sums)),
+        }
+
+    async def list_all(self, request: web.Request) -> web.Response:
+        """Every vhost that the user may see."""
+        user = user_of(request)
+        vhosts = list(self.server.broker.vhosts.values())
+        return await listing(request, (self.row(each) for each in vhosts if sees_vhost(user, each.name)))
+
+    async def show(self, request: web.Request) -> web.Response:
+        """One vhost."""
+        return answer(self.row(vhost_of(self.server, request)))
+
+    async def create(self, request: web.Request) -> web.Response:
+        """201 where it is new. Its maker may do everything in it, as in RabbitMQ."""
+        user = require(request, {ADMINISTRATOR})
+        name = request.match_info["vhost"]
+        if not 0 < len(name.encode()) <= NAME_BYTES_MAX:
+            raise bad_request(f"expected a name of 1 to {NAME_BYTES_MAX} bytes")
+        is_new = name not in self.server.broker.vhosts
+        self.server.broker.add_vhost(name)
+        if is_new:
+            self.server.broker.access.set_permission(name, user.name, ".*", ".*", ".*")
+        return created(is_new)
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """The vhost goes with everything in it; its connections are closed."""
+        require(request, {ADMINISTRATOR})
+        name = request.match_info["vhost"]
+        if name not in self.server.broker.vhosts:
+            raise not_found()
+        for each in self.server.connections():
+            if views.vhost_name(each) == name:
+                each.shut_down(f"vhost '{name}' is deleted")
+        self.server.broker.delete_vhost(name)
+        return no_content()
+
+    async def permissions(self, request: web.Request) -> web.Response:
+        """Who may do what here."""
+        require(request, {ADMINISTRATOR})
+        name = vhost_of(self.server, request).name
+        users = list(self.server.broker.access.users.values())
+        rows = [permission(user, name) for user in users if name in user.permissions]
+        return await listing(request, rows)
+
+    # ── limits ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def limits(self, request: web.Request) -> web.Response:
+        """Of every vhost that has some."""
+        user = user_of(request)
+        found = self.server.broker.parameters.vhost_limits.items()
+        return answer([{"vhost": name, "value": value} for name, value in found if value and sees_vhost(user, name)])
+
+    async def limits_of(self, request: web.Request) -> web.Response:
+        """Of one vhost."""
+        name = vhost_of(self.server, request).name
+        value = self.server.broker.parameters.vhost_limits.get(name)
+        return answer([{"vhost": name, "value": value}] if value else [])
+
+    async def set_limit(self, request: web.Request) -> web.Response:
+        """`{"value": 10}`."""
+        require(request, {ADMINISTRATOR})
+        vhost = vhost_of(self.server, request)
+        value = field(await body_of(request), "value", int)
+        self.server.broker.parameters.set_vhost_limit(vhost.name, request.match_info["name"], value)
+        return no_content()
+
+    async def clear_limit(self, request: web.Request) -> web.Response:
+        """No limit any more."""
+        require(request, {ADMINISTRATOR})
+        vhost = vhost_of(self.server, request)
+        self.server.broker.parameters.clear_vhost_limit(vhost.name, request.match_info["name"])
+        return no_content()
+
+
+def permission(user: Any, vhost: str) -> dict[str, str]:
+    """One element of `GET /api/permissions`."""
+    has = user.permissions[vhost]
+    return {"user": user.name, "vhost": vhost, "configure": has.configure, "write": has.write, "read": has.read}
