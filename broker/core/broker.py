@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgpack
 
+from broker.core import definitions as restoring
 from broker.core.access import Access
 from broker.core.binding import EXCHANGE, QUEUE
 from broker.core.delayed import Delayed
@@ -87,12 +88,12 @@ class Broker:
         for value in (*definitions["policy"], *definitions["operator_policy"]):
             self.vhosts[value["vhost"]].policies.restore(value)
         for value in definitions["exchange"]:
-            self.vhosts[value["vhost"]].restore_exchange(value)
+            restoring.restore_exchange(self.vhosts[value["vhost"]], value)
         for value in definitions["queue"]:
-            queue = self.vhosts[value["vhost"]].restore_queue(value)
+            queue = restoring.restore_queue(self.vhosts[value["vhost"]], value)
             queues.update(dict.fromkeys(range(queue.store_id, queue.store_id + len(queue.levels)), queue))
         for value in definitions["binding"]:
-            self.vhosts[value["vhost"]].restore_binding(value)
+            restoring.restore_binding(self.vhosts[value["vhost"]], value)
         messages = self.restore_messages(queues)
         if DEFAULT_VHOST not in self.vhosts:
             self.add_vhost(DEFAULT_VHOST)

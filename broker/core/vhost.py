@@ -25,7 +25,7 @@ from broker.core.exchange import Exchange, accept_all
 from broker.core.exchange_types import DefaultExchange, exchange_class
 from broker.core.message import Message
 from broker.core.policy import Policies, declared_settings
-from broker.core.properties import decode_table, encode_table
+from broker.core.properties import encode_table
 from broker.core.queue import Queue
 from broker.core.retained import RetainedMessages
 from broker.core.shares import SHARE_PREFIX, Shares
@@ -474,31 +474,3 @@ class VirtualHost:
     def delete_definition(self, kind: str, name: str) -> None:
         """Forget a definition, with the open batch."""
         self.broker.delete_definition(layout.definition_key(kind, self.name, name))
-
-    def restore_exchange(self, value: dict[str, Any]) -> None:
-        """Recreate a durable exchange from its definition."""
-        self.make_exchange(
-            value["name"],
-            value["type"],
-            durable=True,
-            auto_delete=value["auto_delete"],
-            internal=value["internal"],
-            arguments=decode_table(value["arguments"]),
-        )
-
-    def restore_queue(self, value: dict[str, Any]) -> Queue:
-        """Recreate a durable queue from its definition; its messages follow."""
-        name, arguments = value["name"], decode_table(value["arguments"])
-        settings = argument_rules.queue_arguments(
-            name, self.name, arguments, durable=True, exclusive=False, auto_delete=value["auto_delete"]
-        )
-        return self.make_queue(name, value["store_id"], True, value["auto_delete"], None, arguments, settings)
-
-    def restore_binding(self, value: dict[str, Any]) -> None:
-        """Recreate a durable binding, if both its ends are there."""
-        source = self.exchanges.get(value["source"])
-        named = self.queues if value["kind"] == QUEUE else self.exchanges
-        destination = named.get(value["destination"])
-        arguments = decode_table(value["arguments"])
-        if source is not None and destination is not None:
-            self.add_binding(Binding(source, destination, value["kind"], value["key"], arguments))

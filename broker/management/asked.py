@@ -22,7 +22,7 @@ MAY_LOG_IN = {ADMINISTRATOR, MONITORING, POLICYMAKER, MANAGEMENT}
 SEES_ALL = {ADMINISTRATOR, MONITORING}
 SETS_POLICIES = {ADMINISTRATOR, POLICYMAKER}
 
-USER = "hubbub.user"
+USER = web.RequestKey("user", User)
 """Where the login leaves the user in a request."""
 
 MISSING: Any = object()
