@@ -8,8 +8,8 @@ from functools import partial
 import pytest
 
 from broker.mqtt import packets
-from broker.mqtt.packets import Packet, Subscription, Will
-from broker.mqtt.properties import Properties
+from broker.mqtt.packets import Subscription, Will
+from broker.mqtt.properties import Packet, Properties
 from broker.mqtt.reasons import MqttError, Reason
 from tests.oracles import mqtt_packets as client
 
