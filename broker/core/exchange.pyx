@@ -45,7 +45,7 @@ cdef class Exchange:
         if message.flags & MESSAGE_HAS_HEADERS and (self.delays or has_carbon_copies(message)):
             return self.publish_special(message_view(message))
         if last != NULL and last.key_size == message.routing_key_size \
-                and last.generation == (<RouteCache>cache).generations[last.first_word] \
+                and last.seen == (<RouteCache>cache).changed \
                 and same_bytes(last.key, message_routing_key(message), last.key_size) \
                 and (<Route>last.route).count == 1:
             self.published_out += 1
@@ -147,7 +147,7 @@ cdef class Exchange:
         if binding_key is None or self.ignores_routing_key:
             self.cache.forget_all()
         else:
-            self.cache.forget_first_word(binding_key, len(binding_key))
+            self.cache.forget_matching(binding_key, len(binding_key))
 
 
 def accept_all(Message message, targets) -> int:

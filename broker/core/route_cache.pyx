@@ -1,7 +1,7 @@
 """Routing keys whose targets are known. See route_cache.pxd."""
 
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp, memcpy
 
 cdef enum:
@@ -25,12 +25,48 @@ cdef inline uint64_t hash_bytes(const char* key, size_t size) noexcept nogil:
     return value ^ (value >> 32)
 
 
-cdef inline uint32_t first_word_of(const char* key, size_t size) noexcept nogil:
-    """Which of the 256 generations the key's first word has."""
-    cdef size_t end = 0
-    while end < size and key[end] != b'.':
-        end += 1
-    return <uint32_t>(hash_bytes(key, end) & 255)
+cdef inline size_t word_end(const char* key, size_t size, size_t start) noexcept nogil:
+    while start < size and key[start] != c'.':
+        start += 1
+    return start
+
+
+cdef bint key_matches(const char* binding_key, size_t binding_size, const char* key, size_t size) noexcept nogil:
+    """Words one by one; at a mismatch the last '#' takes one word more, as '*' does with characters in a file's name."""
+    cdef size_t at = 0, word = 0                # where the next words begin; behind the end by one: there are none
+    cdef size_t hash_at = 0, hash_word = 0      # behind the last '#', and the first word that it has not taken
+    cdef size_t at_end, word_stop
+    cdef bint has_hash = False
+    if binding_size == 0:
+        at = 1
+    if size == 0:
+        word = 1
+    while word <= size:
+        word_stop = word_end(key, size, word)
+        if at <= binding_size:
+            at_end = word_end(binding_key, binding_size, at)
+            if at_end - at == 1 and binding_key[at] == c'#':
+                has_hash = True
+                at = hash_at = at_end + 1
+                hash_word = word
+                continue
+            if (at_end - at == 1 and binding_key[at] == c'*') or (
+                    at_end - at == word_stop - word and memcmp(binding_key + at, key + word, at_end - at) == 0):
+                at = at_end + 1
+                word = word_stop + 1
+                continue
+        if not has_hash:
+            return False
+        word = hash_word = word_end(key, size, hash_word) + 1
+        at = hash_at
+    while at < binding_size and binding_key[at] == c'#' and word_end(binding_key, binding_size, at) - at == 1:
+        at += 2
+    return at > binding_size
+
+
+def matches(bytes binding_key, bytes routing_key) -> bool:
+    """See `key_matches`."""
+    return key_matches(binding_key, len(binding_key), routing_key, len(routing_key))
 
 
 cdef class Route:
@@ -49,8 +85,11 @@ cdef class RouteCache:
         self.entries_max = entries_max
 
     def __dealloc__(self):
+        cdef int index
         empty(self)
         free(self.entries)
+        for index in range(CHANGES_REMEMBERED):
+            free(self.changes[index].key)
 
     cdef Route find(self, const char* key, size_t size):
         cdef uint64_t hashed
@@ -58,7 +97,7 @@ cdef class RouteCache:
         cdef cached_t* entry
         entry = self.last
         if entry != NULL and entry.key_size == size and memcmp(entry.key, key, size) == 0:
-            return <Route>entry.route if entry.generation == self.generations[entry.first_word] else None
+            return <Route>entry.route if entry.seen == self.changed or is_good(self, entry) else None
         if self.count == 0:
             return None
         hashed = hash_bytes(key, size)
@@ -68,7 +107,7 @@ cdef class RouteCache:
             if entry.key == NULL:
                 return None
             if entry.hash == hashed and entry.key_size == size and memcmp(entry.key, key, size) == 0:
-                if entry.generation != self.generations[entry.first_word]:
+                if entry.seen != self.changed and not is_good(self, entry):
                     return None
                 self.last = entry
                 return <Route>entry.route
@@ -96,20 +135,43 @@ cdef class RouteCache:
             Py_DECREF(<object>entry.route)
         Py_INCREF(route)
         entry.route = <void*>route
-        entry.first_word = first_word_of(key, size)
-        entry.generation = self.generations[entry.first_word]
+        entry.seen = self.changed
         return 0
 
-    cdef void forget_first_word(self, const char* key, size_t size) noexcept:
-        if size and (key[0] == b'*' or key[0] == b'#') and (size == 1 or key[1] == b'.'):
-            self.forget_all()
-        else:
-            self.generations[first_word_of(key, size)] += 1
+    cdef int forget_matching(self, const char* binding_key, size_t size) except -1:
+        cdef change_t* change
+        cdef char* grown
+        if self.count == 0:
+            return 0
+        change = &self.changes[(self.changed + 1) % CHANGES_REMEMBERED]
+        if size > change.capacity:
+            grown = <char*>realloc(change.key, size)
+            if grown == NULL:
+                raise MemoryError
+            change.key = grown
+            change.capacity = <uint32_t>size
+        memcpy(change.key, binding_key, size)
+        change.size = <uint32_t>size
+        self.changed += 1
+        return 0
 
     cdef void forget_all(self) noexcept:
-        cdef int index
-        for index in range(256):
-            self.generations[index] += 1
+        self.changed += 1
+        self.forgotten = self.changed
+
+
+cdef bint is_good(RouteCache cache, cached_t* entry) noexcept:
+    """Whether none of the changes that an entry has not seen concerns it; then it has seen them."""
+    cdef uint64_t number
+    cdef change_t* change
+    if entry.seen < cache.forgotten or cache.changed - entry.seen > CHANGES_REMEMBERED:
+        return False
+    for number in range(entry.seen + 1, cache.changed + 1):
+        change = &cache.changes[number % CHANGES_REMEMBERED]
+        if key_matches(change.key, change.size, entry.key, entry.key_size):
+            return False
+    entry.seen = cache.changed
+    return True
 
 
 cdef cached_t* slot_for(cached_t* entries, size_t capacity, uint64_t hashed, const char* key, size_t size) noexcept:

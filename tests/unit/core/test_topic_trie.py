@@ -195,3 +195,13 @@ def test_a_trie_that_goes_lets_go_of_its_values(drop):
         del trie
     gc.collect()
     assert [reference() for reference in gone] == [None, None]
+
+
+def test_a_subscription_of_a_fleet_costs_no_more_than_its_own_words():
+    trie = TopicTrie()
+    devices = 20_000
+    for number in range(devices):
+        trie.add(b"site.%d.device.%d.command" % (number % 100, number), number)
+
+    assert trie.node_count <= 2 * devices + 202  # two words of its own each, the others shared
+    assert trie.memory_bytes / devices < 2 * 3 * 64  # nodes and edges of 32 bytes, at most twice as many places
