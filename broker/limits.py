@@ -51,9 +51,13 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     transaction_operations_max: int = 1_048_576
     """Publishes and acknowledgements that one open transaction holds back."""
     transaction_bytes_max: int = 128 * MIB
+    """Messages that one open transaction holds back."""
+    begun_bytes_per_connection_max: int = 256 * MIB
+    """Of one connection: bodies announced and not yet whole, and what its transactions hold. One is always let in."""
+    begun_stalled_ms: int = 30_000
+    """While memory is short because of what was begun: how long a connection may let it lie."""
     open_batch_bytes_max: int = 64 * MIB
     """Of messages that wait for the disk; above it connections that publish are not read until it has caught up."""
-    """Bodies that one open transaction holds back."""
 
     # ── WebSocket ─────────────────────────────────────────────────────────────────────────────────────────────────
     http_head_bytes_max: int = 8 * KIB

@@ -112,7 +112,9 @@ class Server:
         self._closing.callback(self.broker.close)
         self._seed()
         self.store.sync()
-        self.memory_alarm = MemoryAlarm(self.broker, self.clock, settings.memory.messages_bytes_max)
+        self.memory_alarm = MemoryAlarm(
+            self.broker, self.clock, settings.memory.messages_bytes_max, settings.limits.begun_stalled_ms
+        )
 
     def _seed(self) -> None:
         """Vhosts that the configuration names and the store lacks; and in a new store, the configuration's users.

@@ -38,6 +38,12 @@ ctypedef struct message_t:
 cdef message_t* message_new(
     const char* exchange, size_t exchange_size, const char* routing_key, size_t routing_key_size,
     const char* properties, size_t properties_size, size_t body_size) noexcept nogil
+# The same with memory for `room` bytes of the body, at least a MiB or all of it: it is extended as the body comes.
+cdef message_t* message_begin(
+    const char* exchange, size_t exchange_size, const char* routing_key, size_t routing_key_size,
+    const char* properties, size_t properties_size, size_t body_size, size_t room) noexcept nogil
+# Memory for `room` bytes of the body, at another place; NULL where there is none: then `message` is as it was.
+cdef message_t* message_extend(message_t* message, size_t room) noexcept nogil
 cdef void message_free(message_t* message) noexcept nogil
 
 

@@ -4,7 +4,7 @@ Invariant: what `message_new` gives has one reference and zeroed flags, and room
 the creator fills in.
 """
 
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free, malloc, realloc
 
 from storage.octets cimport copy_bytes
 
@@ -24,7 +24,19 @@ cdef unsigned int free_counts[CLASSES]
 cdef message_t* message_new(
         const char* exchange, size_t exchange_size, const char* routing_key, size_t routing_key_size,
         const char* properties, size_t properties_size, size_t body_size) noexcept nogil:
-    """A message with one reference, its body still to be filled in; NULL where there is no memory.
+    """A message with one reference, its body still to be filled in; NULL where there is no memory."""
+    return message_begin(exchange, exchange_size, routing_key, routing_key_size, properties, properties_size,
+                         body_size, body_size)
+
+
+cdef message_t* message_extend(message_t* message, size_t room) noexcept nogil:
+    return <message_t*>realloc(message, message_size(message) - message.body_size + room)
+
+
+cdef message_t* message_begin(
+        const char* exchange, size_t exchange_size, const char* routing_key, size_t routing_key_size,
+        const char* properties, size_t properties_size, size_t body_size, size_t room) noexcept nogil:
+    """A message whose body has memory for its first `room` bytes: all of it, or more than is pooled.
 
     A name longer than AMQP's 255 bytes (exchange) or 65,535 (routing key: an MQTT topic) does not fit: NULL as well.
     """
@@ -33,7 +45,7 @@ cdef message_t* message_new(
         return NULL
     if body_size > <size_t>-1 - head_size:
         return NULL
-    cdef message_t* message = take_memory(head_size + body_size)
+    cdef message_t* message = take_memory(head_size + room)
     if message == NULL:
         return NULL
     message.references = 1

@@ -9,8 +9,10 @@ Knows frames and the core; knows nothing of sockets or the handshake.
 from libc.stddef cimport size_t
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
+from broker.amqp.begun cimport begun_t
 from broker.amqp.unacked cimport Unacked
 from broker.core.exchange cimport Exchange
+from broker.core.intake cimport Intake
 from broker.core.publisher cimport Publisher
 from broker.wire.output cimport Output
 from broker.core.message cimport message_t
@@ -38,8 +40,8 @@ cdef class Channel(Publisher):
     cdef int routing_key_size
     cdef bint mandatory
     cdef bint publishes                     # it has published before
-    cdef message_t* message                 # being assembled
-    cdef uint64_t body_received
+    cdef begun_t begun                      # the message whose body is awaited
+    cdef Intake intake
     cdef readonly bint confirms
     cdef public str last_queue              # the queue declared last: what an empty name means
     cdef public object reply_target         # consumer.ReplyTarget, or None
@@ -61,8 +63,8 @@ cdef class Channel(Publisher):
     cdef void send_return(self, message_t* message) noexcept
 
 
-# Where the rest of a body goes that the edge reads straight into its message; then how much came.
-cdef char* body_place(Channel channel) noexcept
+# Where the next of at most `size` bytes of a body go that the edge reads straight into its message; then what came.
+cdef size_t body_place(Channel channel, size_t size, char** where) noexcept
 cdef int body_written(Channel channel, size_t size) except -1
 
 # A basic.publish at data[0], if its content is there, too: how many bytes it all takes, or 0. See channel.pyx.

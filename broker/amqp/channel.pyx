@@ -6,6 +6,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy
 
+from broker.amqp.begun cimport begun_end, begun_extend, begun_place, begun_rewrite, begun_start, first_room
 from broker.amqp.codec cimport (
     BASIC_ACK, BASIC_NACK, BASIC_PUBLISH, BASIC_REJECT, FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_OVERHEAD,
     HEADER_FIXED, load16, load32, load64,
@@ -15,8 +16,8 @@ from broker.amqp.unacked cimport Unacked
 from broker.core.entry cimport ENTRY_REDELIVERED, entry_t
 from broker.core.exchange cimport Exchange
 from broker.core.message cimport (
-    MESSAGE_BAD_EXPIRATION, MESSAGE_OK, MESSAGE_PERSISTENT, Message, copy_bytes, message_body, message_exchange,
-    message_new, message_properties, message_routing_key, message_scan, message_t, message_unref, message_view,
+    MESSAGE_BAD_EXPIRATION, MESSAGE_OK, MESSAGE_PERSISTENT, Message, copy_bytes, message_begin, message_body,
+    message_new, message_properties, message_scan, message_t, message_unref, message_view,
     same_bytes,
 )
 from broker.core.properties cimport PROPERTY_REPLY_TO, PROPERTY_USER_ID, properties_has, properties_t
@@ -44,6 +45,7 @@ cdef class Channel(Publisher):
         self.connection = connection
         self.connection_number = connection.number
         self.message_bytes_max = connection.endpoint.message_bytes_max
+        self.intake = connection.broker.intake
         self.number = number
         self.output = output
         self.store = store
@@ -56,8 +58,8 @@ cdef class Channel(Publisher):
 
     def __dealloc__(self):
         free(self.routing_key)
-        if self.message != NULL:
-            message_unref(self.message)
+        if self.begun.message != NULL:
+            message_unref(self.begun.message)           # it was not closed: its whole broker is gone
 
     # ── in: methods and content ───────────────────────────────────────────────────────────────────────────────────
 
@@ -99,13 +101,16 @@ cdef class Channel(Publisher):
         if body_size > self.message_bytes_max:
             raise AmqpError(406, f"message size {body_size} is larger than configured max size "
                                  f"{self.message_bytes_max}")
-        message = message_new(self.exchange.name_bytes, len(self.exchange.name_bytes), self.routing_key,
-                              self.routing_key_size, payload + HEADER_FIXED, size - HEADER_FIXED, body_size)
+        if body_size:
+            self.connection.reserve(body_size)
+        message = message_begin(self.exchange.name_bytes, len(self.exchange.name_bytes), self.routing_key,
+                                self.routing_key_size, payload + HEADER_FIXED, size - HEADER_FIXED, body_size,
+                                first_room(body_size))
         if message == NULL:
+            self.connection.release(body_size)
             raise AmqpError(506, f"no memory for a message of {body_size} bytes")
         message.publisher = self.connection_number
-        self.message = message
-        self.body_received = 0
+        begun_start(&self.begun, message, first_room(body_size), body_size, self.intake)
         self.expects = EXPECT_BODY
         check_properties(self, message)
         if body_size == 0:
@@ -120,20 +125,16 @@ cdef class Channel(Publisher):
             raise AmqpError(505, "expected method frame, got content body frame instead"
                             if self.expects == EXPECT_METHOD else
                             "expected content header for class 60, got content body frame instead")
-        if size > self.message.body_size - self.body_received:
+        if size > self.begun.message.body_size - self.begun.received:
             raise AmqpError(505, "content body exceeds the size that its header announced")
-        memcpy(message_body(self.message) + self.body_received, payload, size)
-        self.body_received += size
-        if self.body_received == self.message.body_size:
-            self.finish_message()
-        return 0
+        begun_extend(&self.begun, size, self.intake)
+        memcpy(message_body(self.begun.message) + self.begun.received, payload, size)
+        return body_written(self, size)
 
     cdef int finish_message(self) except -1:
         """The content that came frame by frame is whole."""
-        cdef message_t* message = self.message
-        self.message = NULL
         self.expects = EXPECT_METHOD
-        return publish_message(self, message)
+        return publish_message(self, take_begun(self))
 
     cdef void send_return(self, message_t* message) noexcept:
         """basic.return with 312 NO_ROUTE: mandatory, and nobody took it (§1.8.3.8)."""
@@ -192,6 +193,11 @@ cdef class Channel(Publisher):
         if multiple:
             return tag == 0 or (tag <= self.delivery_tag and 0 < self.unacked.first_tag() <= tag)
         return self.unacked.has(tag)
+
+    @property
+    def moved_bytes(self) -> int:
+        """What has come of the body that is awaited, and how many messages have come: does it move?"""
+        return self.begun.received + self.messages_published
 
     @property
     def last_delivery_tag(self) -> int:
@@ -270,10 +276,10 @@ cdef class Channel(Publisher):
         self.requeue_all()
         for consumer in consumers.values():
             consumer.queue.remove_consumer(consumer)
-        if self.message != NULL:
-            message_unref(self.message)
-            self.message = NULL
-        self.exchange = self.transaction = None     # with all the messages that it held back
+        forget_begun(self)
+        if self.transaction is not None:
+            self.transaction.rollback()             # all the messages that it held back
+        self.exchange = self.transaction = None
 
 
 # ── publish ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -398,11 +404,10 @@ cdef Py_ssize_t publish_whole(Channel channel, const char* data, size_t size, si
         if header[7 + HEADER_FIXED + 2] == DELIVERY_MODE_PERSISTENT:
             message.flags = MESSAGE_PERSISTENT
     elif flags or header_size != HEADER_FIXED + 2:
-        channel.message = message
+        begun_start(&channel.begun, message, body_size, 0, channel.intake)
         channel.expects = EXPECT_BODY
         check_properties(channel, message)
-        message = channel.message                       # a reply address makes it another one
-        channel.message = NULL
+        message = begun_end(&channel.begun, channel.intake)     # a reply address makes it another one
         channel.expects = EXPECT_METHOD
     if body_size:
         copy_bytes(message_body(message), body + 7, body_size)
@@ -443,25 +448,8 @@ cdef int check_properties(Channel channel, message_t* message) except -1:
                                  f"was '{channel.user.name}'")
     if properties_has(&found, PROPERTY_REPLY_TO) and found.fields[PROPERTY_REPLY_TO].size == 21 \
             and memcmp(raw + found.fields[PROPERTY_REPLY_TO].offset, <const char*>DIRECT_REPLY_TO, 21) == 0:
-        name_reply_target(channel)
-    return 0
-
-
-cdef int name_reply_target(Channel channel) except -1:
-    """Direct reply-to: the message goes out with the address of this channel's reply consumer instead of the alias."""
-    cdef message_t* old = channel.message
-    cdef message_t* new
-    cdef bytes properties = consuming.with_reply_address(channel, message_view(old).raw_properties)
-    new = message_new(message_exchange(old), old.exchange_size, message_routing_key(old), old.routing_key_size,
-                      properties, len(properties), old.body_size)
-    if new == NULL:
-        raise MemoryError
-    new.publisher = old.publisher
-    new.flags = old.flags
-    new.priority = old.priority
-    new.expiration_ms = old.expiration_ms
-    channel.message = new
-    message_unref(old)
+        # Direct reply-to: the message goes out with the address of this channel's reply consumer instead of the alias.
+        begun_rewrite(&channel.begun, consuming.with_reply_address(channel, message_view(message).raw_properties))
     return 0
 
 
@@ -499,12 +487,30 @@ cdef int wake_after(Channel channel, Queue queue) except -1:
     return 0
 
 
-cdef char* body_place(Channel channel) noexcept:
-    return message_body(channel.message) + channel.body_received
+# ── a body that comes in pieces ───────────────────────────────────────────────────────────────────────────────────────
+
+cdef message_t* take_begun(Channel channel) except? NULL:
+    """The message that was begun leaves: whole, or given up. NULL where there is none."""
+    cdef uint64_t reserved = channel.begun.reserved
+    channel.begun.reserved = 0
+    if reserved:
+        channel.connection.release(reserved)
+    return begun_end(&channel.begun, channel.intake)
+
+
+cdef int forget_begun(Channel channel) except -1:
+    cdef message_t* message = take_begun(channel)
+    if message != NULL:
+        message_unref(message)
+    return 0
+
+
+cdef size_t body_place(Channel channel, size_t size, char** where) noexcept:
+    return begun_place(&channel.begun, size, where, channel.intake)
 
 
 cdef int body_written(Channel channel, size_t size) except -1:
-    channel.body_received += size
-    if channel.body_received == channel.message.body_size:
+    channel.begun.received += size
+    if channel.begun.received == channel.begun.message.body_size:
         channel.finish_message()
     return 0

@@ -11,6 +11,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from broker.amqp.channel cimport Channel
 from broker.core.clock cimport Clock
+from broker.core.intake cimport Intake
 from broker.wire.connection cimport Connection
 
 cdef enum:
@@ -25,7 +26,7 @@ cdef enum:
 
 cdef enum:
     RESTS_FOR_STORE = 1             # an answer waits for the disk; what comes behind it waits, too
-    RESTS_FOR_ALARM = 2             # the broker lacks memory or disk, and this connection publishes
+    RESTS_FOR_ALARM = 2             # the broker lacks memory or disk, and the next that is to be read is a publish
     RESTS_FOR_DISK = 4              # it publishes faster than the disk takes
     RESTS_FOR_READER = 8            # it asks for more than it reads: messages got and returned pile up
 
@@ -55,6 +56,12 @@ cdef class AmqpConnection(Connection):
     cdef readonly int64_t received_ms       # when the peer was last heard
     cdef public uint64_t sent_at_beat       # output.bytes_sent at the last look (heartbeat)
     cdef readonly bint publishes
+    cdef readonly bint is_blocked           # while there is an alarm: no publish is begun
+    cdef Intake intake                      # of the broker: what all its connections have begun
+    cdef readonly uint64_t begun_bytes      # announced and not yet whole, or held back by a transaction
+    cdef uint64_t begun_bytes_max
+    cdef uint64_t moved_bytes               # what has come of it at the last look (read_on) …
+    cdef int64_t moved_ms                   # … and since when it is no more; 0: not yet looked at
     cdef uint64_t open_batch_bytes_max      # of the store's open batch; above it a publisher rests
     cdef readonly int64_t connected_ms
     cdef readonly uint64_t frames_received

@@ -39,6 +39,8 @@ cdef class AmqpConnection(Connection):
         self.state = AWAIT_HEADER
         self.connected_ms = self.received_ms = self.clock.now_ms
         self.open_batch_bytes_max = endpoint.open_batch_bytes_max
+        self.begun_bytes_max = endpoint.begun_bytes_max
+        self.intake = broker.intake
         self.negotiation = Negotiation(self)
 
     cpdef opened(self):
@@ -114,6 +116,9 @@ cdef class AmqpConnection(Connection):
                 raise AmqpError(501, "Invalid frame end marker")
             self.taken = at + length + FRAME_OVERHEAD
             if type == FRAME_METHOD and length >= 4 and load32(data + at + 7) == BASIC_PUBLISH:
+                if self.is_blocked and not (self.begun_bytes and self.intake.must_flow):
+                    self.rest(RESTS_FOR_ALARM)
+                    break
                 whole = take_publish(self, data + at, size - at, length)
                 if whole:
                     at += whole
@@ -196,7 +201,7 @@ cdef class AmqpConnection(Connection):
         """Begins to take a large body frame in pieces. False: it is not one that may come now."""
         cdef Channel channel = self.channels.get(number)
         if channel is None or self.state != RUNNING or channel.is_closing or channel.expects != EXPECT_BODY \
-                or length > channel.message.body_size - channel.body_received:
+                or length > channel.begun.message.body_size - channel.begun.received:
             return False
         self.frames_received += 1
         self.streaming = channel
@@ -207,10 +212,9 @@ cdef class AmqpConnection(Connection):
 
     cdef size_t next_bytes(self, char** where) noexcept:
         cdef Channel channel = self.streaming
-        if channel is None or self.frame_left < STREAMED_MIN or self.rests or channel.message == NULL:
+        if channel is None or self.frame_left < STREAMED_MIN or self.rests or channel.begun.message == NULL:
             return 0
-        where[0] = body_place(channel)
-        return self.frame_left
+        return body_place(channel, self.frame_left, where)
 
     cdef void bytes_stored(self, size_t size) noexcept:
         self.received_ms = self.clock.now_ms
@@ -335,13 +339,42 @@ cdef class AmqpConnection(Connection):
                 self.block(self.broker.blocked_reason)
 
     def block(self, str reason):
-        """See core.broker.Blockable."""
+        """See core.broker.Blockable: what comes is read up to the next publish."""
         self.negotiation.send_blocked(reason)
-        self.rest(RESTS_FOR_ALARM)
+        self.is_blocked = True
 
     def unblock(self):
         """See core.broker.Blockable."""
         self.negotiation.send_unblocked()
+        self.is_blocked = False
+        self.go_on(RESTS_FOR_ALARM)
+
+    def reserve(self, uint64_t size):
+        """A body of this size is begun, or a transaction holds so much more. Raises AmqpError 311 above the limit."""
+        if self.begun_bytes and self.begun_bytes + size > self.begun_bytes_max:
+            self.intake.refused_count += 1
+            raise AmqpError(311, f"this connection has begun {self.begun_bytes} bytes, and may no more than "
+                                 f"{self.begun_bytes_max}")
+        if self.begun_bytes == 0:
+            self.intake.holders.add(self)
+        self.begun_bytes += size
+
+    def release(self, uint64_t size):
+        """It is whole, committed or given up."""
+        self.begun_bytes -= size
+        if self.begun_bytes == 0:
+            self.intake.holders.discard(self)
+            self.moved_ms = 0
+
+    def read_on(self, int64_t now_ms, int64_t stalled_after_ms):
+        """See core.intake.Holder."""
+        moved = sum(channel.moved_bytes for channel in self.channels.values())
+        if self.moved_ms == 0 or moved != self.moved_bytes or self.rests & RESTS_FOR_ALARM:
+            self.moved_bytes = moved
+            self.moved_ms = now_ms
+        elif now_ms - self.moved_ms >= stalled_after_ms:
+            self.intake.stalled_count += 1
+            self.negotiation.fail(AmqpError(506, "memory is short, and what was begun does not go on", hard=True))
         self.go_on(RESTS_FOR_ALARM)
 
     @property

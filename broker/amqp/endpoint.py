@@ -35,6 +35,7 @@ class Endpoint:
         self.consumers_per_channel_max: int = limits.consumers_per_channel_max
         self.transaction_operations_max: int = limits.transaction_operations_max
         self.transaction_bytes_max: int = limits.transaction_bytes_max
+        self.begun_bytes_max: int = limits.begun_bytes_per_connection_max
         self.open_batch_bytes_max: int = limits.open_batch_bytes_max
         self.connections: set[AmqpConnection] = set()
         self.exclusive_queues: defaultdict[AmqpConnection, set[Any]] = defaultdict(set)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Transaction:
     """What a channel in transaction mode has been asked to do and has not done."""
 
-    __slots__ = ("body_bytes", "channel", "publishes", "settled_up_to", "settlements", "tags")
+    __slots__ = ("channel", "held_bytes", "intake", "publishes", "settled_up_to", "settlements", "tags")
 
     def __init__(self, channel: Channel) -> None:
         """An empty transaction."""
@@ -26,12 +26,15 @@ class Transaction:
         self.settlements: list[tuple[int, bool, int]] = []
         self.tags: set[int] = set()
         self.settled_up_to = 0
-        self.body_bytes = 0
+        self.intake = channel.connection.broker.intake
+        self.held_bytes = 0
 
     def publish(self, exchange: Any, message: Any, mandatory: bool) -> None:
         """Hold a message back (core.message.Message)."""
+        self.channel.connection.reserve(message.memory_bytes)
+        self.intake.bytes += message.memory_bytes
+        self.held_bytes += message.memory_bytes
         self.publishes.append((exchange, message, mandatory))
-        self.body_bytes += message.body_size
         self.check_limits()
 
     def settle(self, tag: int, multiple: bool, outcome: int) -> None:
@@ -50,7 +53,7 @@ class Transaction:
         """A transaction is memory: it ends somewhere."""
         endpoint = self.channel.connection.endpoint
         operations = len(self.publishes) + len(self.settlements)
-        if operations > endpoint.transaction_operations_max or self.body_bytes > endpoint.transaction_bytes_max:
+        if operations > endpoint.transaction_operations_max or self.held_bytes > endpoint.transaction_bytes_max:
             self.rollback()
             raise AmqpError(
                 406,
@@ -73,4 +76,6 @@ class Transaction:
         self.settlements = []
         self.tags = set()
         self.settled_up_to = 0
-        self.body_bytes = 0
+        self.intake.bytes -= self.held_bytes
+        self.channel.connection.release(self.held_bytes)
+        self.held_bytes = 0

@@ -17,6 +17,7 @@ from broker.core.access import Access
 from broker.core.binding import EXCHANGE, QUEUE
 from broker.core.delayed import Delayed
 from broker.core.errors import InvalidPath
+from broker.core.intake import Intake
 from broker.core.parameters import Parameters
 from broker.core.queue import Queue
 from broker.core.vhost import VirtualHost
@@ -37,7 +38,7 @@ class Blockable(Protocol):
     """A connection that publishes, and can be told that publishing has to wait."""
 
     def block(self, reason: str) -> None:
-        """Stop reading from the publisher and say why."""
+        """Take no further publish from the publisher, and say why. One that it has begun goes on (`intake`)."""
 
     def unblock(self) -> None:
         """Read on."""
@@ -69,6 +70,7 @@ class Broker:
         self.parameters = Parameters(store)
         self.alarms: dict[str, str] = {}
         self.publishing: set[Blockable] = set()
+        self.intake = Intake()
         self.store_ids_used = 0
         self.queues_declared = 0
         self.queues_deleted = 0

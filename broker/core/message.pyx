@@ -7,7 +7,8 @@ from broker.core.properties cimport (
 )
 from storage.records cimport (
     MESSAGE_HAS_HEADERS, MESSAGE_PERSISTENT, MESSAGE_RETAINED, message_body, message_exchange, message_new,
-    message_properties, message_ref, message_routing_key, message_t, message_unref,
+    message_properties, message_ref, message_routing_key, message_size, message_t,
+    message_unref,
 )
 
 from broker.core.properties import decode_properties
@@ -62,6 +63,11 @@ cdef class Message:
     def body_size(self) -> int:
         """Bytes of the body."""
         return self.message.body_size
+
+    @property
+    def memory_bytes(self) -> int:
+        """What it takes in memory: what budgets count."""
+        return message_size(self.message)
 
     @property
     def is_persistent(self) -> bool:

@@ -48,9 +48,23 @@ class BrokerMetrics(Collector):
         for name in self.server.broker.alarms:
             alarms.add_metric([name], 1)
         yield alarms
+        yield from self._intake()
         yield GaugeMetricFamily(
             "hubbub_start_time_seconds", "When the broker started, since 1970.", value=self.server.started_at
         )
+
+    def _intake(self) -> Iterator[Metric]:
+        intake = self.server.broker.intake
+        yield GaugeMetricFamily(
+            "hubbub_begun_bytes",
+            "Memory of bodies that are not whole, and of what transactions hold back.",
+            value=intake.bytes,
+        )
+        for name, text in (
+            ("refused", "Bodies and transactions refused: the connection had begun too much."),
+            ("stalled", "Connections cut off: memory was short, and what they had begun did not go on."),
+        ):
+            yield CounterMetricFamily(f"hubbub_begun_{name}", text, value=getattr(intake, f"{name}_count"))
 
     def _objects(self) -> Iterator[Metric]:
         server = self.server

@@ -30,6 +30,10 @@ class ObservedBroker(Protocol):
         """Why publishers wait, by name; empty where they need not."""
 
     @property
+    def intake(self) -> Any:
+        """core.intake.Intake: what publishers have begun."""
+
+    @property
     def queues_declared(self) -> int:
         """Since the start."""
 

@@ -79,6 +79,7 @@ def test_a_peer_that_we_do_not_read_from_is_not_to_blame(core, connect):
     peer.declare("q")
     peer.publish("q", b"m")
     core.broker.raise_alarm("disk", "full")
+    peer.publish("q", b"waits")
     core.pass_ms(60_000)
     assert not is_gone(peer)
     core.broker.clear_alarm("disk")

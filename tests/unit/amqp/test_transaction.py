@@ -104,7 +104,7 @@ def test_closing_the_channel_rolls_back(core, tx):
     assert (core.queue().ready_count, core.queue().unacked_count) == (2, 0)
 
 
-@pytest.mark.parametrize("limits", [{"transaction_operations_max": 3}, {"transaction_bytes_max": 100}])
+@pytest.mark.parametrize("limits", [{"transaction_operations_max": 3}, {"transaction_bytes_max": 350}])
 def test_a_transaction_holds_back_so_much_and_no_more(make_core, limits):
     core = make_core(**limits)
     peer = core.connect()

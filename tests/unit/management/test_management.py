@@ -83,6 +83,8 @@ async def test_prometheus_reads_metrics(server: ObservedCore, core: Core, peer: 
     assert 'hubbub_exchange_messages_total{event="published"} 3.0' in text
     assert "hubbub_messages_ready 3.0" in text
     assert "hubbub_connections_refused_total 1.0" in text
+    assert "hubbub_begun_bytes 0.0" in text
+    assert "hubbub_begun_refused_total 0.0" in text
     assert "hubbub_store_file_bytes 4096.0" in text
     assert 'hubbub_store_commit_seconds_bucket{le="0.001"} 3.0' in text
     assert 'hubbub_store_commit_seconds_bucket{le="+Inf"} 5.0' in text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from broker.core.clock import ManualClock
+from broker.core.intake import Intake
 from broker.memory_alarm import MemoryAlarm, machine_bytes
 
 
@@ -13,6 +14,7 @@ class FakeBroker:
         self.queue = SimpleNamespace(memory_bytes=0, unacked_bytes=0)
         self.vhosts = {"/": SimpleNamespace(queues={"q": self.queue})}
         self.alarms: dict[str, str] = {}
+        self.intake = Intake()
         self.raised = 0
 
     def raise_alarm(self, name: str, reason: str) -> None:
