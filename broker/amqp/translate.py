@@ -47,14 +47,12 @@ CODES: dict[type[errors.CoreError], int] = {
     errors.AccessRefused: 403,
     errors.PreconditionFailed: 406,
     errors.ResourceLocked: 405,
-    errors.NotAllowed: 530,
     errors.NotImplementedHere: 540,
-    errors.ResourceError: 506,
     errors.InvalidPath: 530,
     errors.LimitExceeded: 530,
-    errors.ContentTooLarge: 406,
     errors.TableError: 502,
     errors.CommandInvalid: 503,
+    errors.NotAccepted: 541,
 }
 
 

@@ -33,10 +33,6 @@ class ResourceLocked(CoreError):
     """Another connection or consumer has exclusive use of it."""
 
 
-class NotAllowed(CoreError):
-    """The request can never be granted to this peer: vhost access, a limit on connections, a bad user-id."""
-
-
 class NotImplementedHere(CoreError):
     """Known, and not offered by this broker."""
 
@@ -45,20 +41,12 @@ class CommandInvalid(CoreError):
     """A value that no declaration can have, such as an exchange type that nobody knows."""
 
 
-class ResourceError(CoreError):
-    """The broker lacks what the request needs: disk, memory, a number."""
-
-
 class InvalidPath(CoreError):
     """The vhost does not exist."""
 
 
 class LimitExceeded(CoreError):
     """A named limit of the operator is reached."""
-
-
-class ContentTooLarge(CoreError):
-    """The message is larger than the broker accepts."""
 
 
 class TableError(CoreError):

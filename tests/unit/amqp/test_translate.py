@@ -27,7 +27,7 @@ def test_every_refusal_of_the_core_has_a_reply_code(kind):
     error = reply_for(kind("the text"))
     assert error.code in REPLY_NAMES
     assert error.text == f"{REPLY_NAMES[error.code]} - the text"
-    assert error.code != 541
+    assert any(each in CODES for each in kind.__mro__)
 
 
 def test_a_subclass_is_translated_as_what_it_is_a_kind_of():
