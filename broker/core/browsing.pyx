@@ -1,7 +1,7 @@
 """Taking messages out of a queue by hand: see browsing.pxd."""
 
 from broker.core.entry cimport ENTRY_REDELIVERED, entry_t
-from broker.core.message cimport Message, message_view
+from broker.core.message cimport message_view
 from broker.core.queue cimport COMPLETE, DISCARD, REQUEUE, Queue
 
 OUTCOMES = {
@@ -22,7 +22,7 @@ cdef class Taken:
 
 
 def take(Queue queue, int count, str mode, bytes_max) -> list:
-    """Up to `count` messages from the front, at most `bytes_max` bytes of bodies (but one at least), settled by `mode`."""
+    """Up to `count` messages from the front, of `bytes_max` bytes or a little more, settled as `mode` says."""
     cdef entry_t entry
     cdef int outcome = OUTCOMES[mode]
     cdef list held = []

@@ -32,7 +32,7 @@ cdef inline size_t word_end(const char* key, size_t size, size_t start) noexcept
 
 
 cdef bint key_matches(const char* binding_key, size_t binding_size, const char* key, size_t size) noexcept nogil:
-    """Words one by one; at a mismatch the last '#' takes one word more, as '*' does with characters in a file's name."""
+    """Words one by one; at a mismatch the last `#` takes one word more, as `*` does with characters in a file name."""
     cdef size_t at = 0, word = 0                # where the next words begin; behind the end by one: there are none
     cdef size_t hash_at = 0, hash_word = 0      # behind the last '#', and the first word that it has not taken
     cdef size_t at_end, word_stop
