@@ -64,8 +64,15 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """The HTTP request that asks for a WebSocket; below `read_bytes_max`."""
     websocket_frame_bytes_max: int = 130 * MIB
     """The payload of one frame. What is streamed (MQTT, AMQP) is never held whole."""
-    websocket_message_bytes_max: int = 16 * MIB
+    websocket_message_bytes_max: int = 4 * MIB
     """A message that is needed whole: of the native dialect, or compressed; after decompression, too."""
+
+    websocket_subscriptions_max: int = 1_024
+    """Of one client of the native dialect."""
+    websocket_credit_max: int = 65_535
+    """Messages of one such subscription that wait for their acknowledgement."""
+    websocket_awaited_max: int = 10_000
+    """Publications of one such client that are not yet accepted; above it the client is not read."""
 
     # ── vhosts, exchanges, queues ─────────────────────────────────────────────────────────────────────────────────
     queues_max: int = 1_048_576

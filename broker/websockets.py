@@ -11,15 +11,26 @@ from typing import Any
 from broker.config import Settings
 from broker.core.broker import Broker
 from broker.websocket.endpoint import Path, WebSocketEndpoint
+from broker.websocket.native import SUBPROTOCOLS, NativeEndpoint
 from broker.wire.connection import Connection
 
 
 def websocket_endpoint(broker: Broker, settings: Settings, *, amqp: Callable[[Any], Connection]) -> WebSocketEndpoint:
     """The endpoint of `websocket:`. `amqp(listener)` makes connections of that dialect."""
     section = settings.websocket
+    native = NativeEndpoint(
+        broker, settings.limits, anonymous_user=settings.anonymous.user if settings.anonymous.enabled else ""
+    )
     paths = {
         # @cloudamqp/amqp-client names no subprotocol.
         "/amqp": Path(lambda listener, _subprotocol: amqp(listener), ("amqp",), is_optional=True),
+        "/hubbub": Path(
+            native.make,
+            ("hubbub.json", "hubbub.msgpack"),
+            is_optional=True,
+            by_message=True,
+            in_text=frozenset(name for name, encoding in SUBPROTOCOLS.items() if encoding == "json"),
+        ),
     }
     return WebSocketEndpoint(
         broker.clock,

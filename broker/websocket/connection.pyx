@@ -292,7 +292,7 @@ cdef class WebSocketConnection(Connection):
             return 0
         self.carried_output.bytes_received += len(gathered)
         if self.by_message:
-            self.carried.on_data(bytes(gathered))
+            self.carried.on_received(bytes(gathered))
             return 0
         if self.inflated is None:
             self.inflated = gathered

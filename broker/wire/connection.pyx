@@ -63,11 +63,11 @@ cdef class Connection:
 
 
 cdef class PythonConnection(Connection):
-    """A dialect in plain Python: override `on_data`, and what else of the contract it needs; call `send`."""
+    """A dialect in plain Python: override `on_received`, and what else of the contract it needs; call `send`."""
 
-    def on_data(self, data: bytes) -> int:
+    def on_received(self, data: bytes) -> int:
         """Consume whole units from the front of `data`; returns how many bytes it took."""
-        raise NotImplementedError("a dialect implements on_data")
+        raise NotImplementedError("a dialect implements on_received")
 
     def on_writable(self) -> None:
         """The output was full and has drained."""
@@ -90,7 +90,7 @@ cdef class PythonConnection(Connection):
             self.output.written(len(data))
 
     cdef Py_ssize_t data_received(self, const char* data, Py_ssize_t size) except -1:
-        return self.on_data(data[:size])
+        return self.on_received(data[:size])
 
     cdef size_t next_bytes(self, char** where) noexcept:
         cdef unsigned char[::1] target

@@ -17,7 +17,7 @@ ALLOWED: dict[str, set[str]] = {
     "broker.core": {"storage"},
     "broker.amqp": {"broker.core", "broker.wire", "broker.version"},
     "broker.mqtt": {"broker.core", "broker.wire", "broker.version"},
-    "broker.websocket": {"broker.wire", "broker.client"},
+    "broker.websocket": {"broker.wire", "broker.client", "broker.version"},
     "broker.net": {"broker.wire"},
     "broker.management": {"broker.core", "broker.version"},
     "broker.client": {"broker.core"},

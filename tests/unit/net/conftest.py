@@ -43,7 +43,7 @@ class Recorder(PythonConnection):
     def opened(self) -> None:
         self.was_opened = True
 
-    def on_data(self, data: bytes) -> int:
+    def on_received(self, data: bytes) -> int:
         self.feeds.append(len(data))
         taken = min(len(data), self.bites_max) // self.unit * self.unit
         self.received += data[:taken]
@@ -59,8 +59,8 @@ class Recorder(PythonConnection):
 class Echo(Recorder):
     """Sends back what it takes."""
 
-    def on_data(self, data: bytes) -> int:
-        taken = super().on_data(data)
+    def on_received(self, data: bytes) -> int:
+        taken = super().on_received(data)
         self.send(data[:taken])
         return taken
 

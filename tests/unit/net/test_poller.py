@@ -99,13 +99,13 @@ async def test_a_unit_larger_than_the_read_buffer_ends_the_connection(make_edge:
 
 async def test_a_large_body_goes_straight_to_where_it_belongs(make_edge: MakeEdge) -> None:
     class Bodies(Recorder):
-        """Units of one length byte (in KiB) and a body, which passes through `on_data` only where it must."""
+        """Units of one length byte (in KiB) and a body, which passes through `on_received` only where it must."""
 
         body = bytearray()
         left = 0
         straight = 0
 
-        def on_data(self, data: bytes) -> int:
+        def on_received(self, data: bytes) -> int:
             self.feeds.append(len(data))
             taken = 0
             while taken < len(data):
@@ -145,10 +145,10 @@ async def test_a_large_body_goes_straight_to_where_it_belongs(make_edge: MakeEdg
 
 async def test_paused_reading_takes_nothing_and_resuming_feeds_what_was_kept(make_edge: MakeEdge) -> None:
     class Sips(Recorder):
-        def on_data(self, data: bytes) -> int:
+        def on_received(self, data: bytes) -> int:
             self.bites_max = 10
             self.output.pause_reading()
-            return super().on_data(data)
+            return super().on_received(data)
 
     edge = make_edge(Sips)
     _, writer, connection = await edge.connect()
@@ -199,7 +199,7 @@ async def test_a_full_output_stops_deliveries_until_it_has_drained(make_edge: Ma
 
 async def test_a_deep_backlog_does_not_keep_a_turn_to_itself(make_edge: MakeEdge) -> None:
     class Endless(Recorder):
-        def on_data(self, data: bytes) -> int:
+        def on_received(self, data: bytes) -> int:
             self.on_writable()
             return len(data)
 
@@ -263,7 +263,7 @@ async def test_the_peer_resets(make_edge: MakeEdge, paused: bool) -> None:
 
 async def test_close_sends_everything_first_although_the_peer_is_still_sending(make_edge: MakeEdge) -> None:
     class Farewell(Recorder):
-        def on_data(self, data: bytes) -> int:
+        def on_received(self, data: bytes) -> int:
             self.send(b"bye" * 1000)
             self.output.close()
             self.send(b"never")
@@ -305,10 +305,10 @@ async def test_a_peer_that_does_not_close_after_our_close_is_cut_after_the_linge
 
 async def test_a_peer_that_has_said_all_gets_the_last_words_and_nothing_lingers(make_edge: MakeEdge) -> None:
     class Farewell(Recorder):
-        def on_data(self, data: bytes) -> int:
+        def on_received(self, data: bytes) -> int:
             self.send(b"farewell")
             self.output.close()
-            return super().on_data(data)
+            return super().on_received(data)
 
     edge = make_edge(Farewell, linger_s=3600)
     peer = socket.create_connection(edge.address)
@@ -358,7 +358,7 @@ async def test_a_failing_dialect_costs_only_its_own_connection(
     make_edge: MakeEdge, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Fails(Recorder):
-        def on_data(self, data: bytes) -> int:
+        def on_received(self, data: bytes) -> int:
             if data == b"fail":
                 raise RuntimeError("a bug")
             return len(data)

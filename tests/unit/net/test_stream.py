@@ -84,9 +84,9 @@ async def test_paused_reading_loses_nothing(make_streams: MakeStreams, certifica
     class Sips(Recorder):
         bites_max = 1000
 
-        def on_data(self, data: bytes) -> int:
+        def on_received(self, data: bytes) -> int:
             self.output.pause_reading()
-            return super().on_data(data)
+            return super().on_received(data)
 
     edge = await make_streams(Sips, _server_tls(certificates) if secure else None, read_bytes_max=4096)
     _, writer, connection = await edge.connect(_client_tls(certificates) if secure else None)
@@ -157,7 +157,7 @@ async def test_a_closing_peer_that_does_not_read_is_cut_after_the_linger_time(ma
 
 async def test_the_peer_closes_and_a_failing_dialect_is_cut(make_streams: MakeStreams) -> None:
     class Fails(Recorder):
-        def on_data(self, data: bytes) -> int:
+        def on_received(self, data: bytes) -> int:
             raise RuntimeError("a bug")
 
     edge = await make_streams(Fails)

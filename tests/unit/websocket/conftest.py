@@ -33,7 +33,7 @@ class Recorder(PythonConnection):
     def received(self) -> bytes:
         return b"".join(self.feeds)
 
-    def on_data(self, data: bytes) -> int:
+    def on_received(self, data: bytes) -> int:
         if self.pauses:
             self.output.pause_reading()
             return 0

@@ -150,7 +150,7 @@ def test_a_subprotocol_in_octets_takes_and_sends_binary_messages() -> None:
 
 def test_messages_wait_while_the_dialect_pauses(messages: Harness) -> None:
     class Pauses(Recorder):
-        def on_data(self, data: bytes) -> int:
+        def on_received(self, data: bytes) -> int:
             self.feeds.append(data)
             self.output.pause_reading()
             return len(data)

@@ -1,0 +1,380 @@
+"""The native dialect: a broker for ten lines of JavaScript (docs/protocols/websocket.md).
+
+Owns one client's conversation: login, publications, subscriptions, and when it has to wait. Refuses to know frames
+(`connection`), how messages are written (`messages`), and what the core calls things (`translate`).
+
+Invariants: nothing but `hello` is done before the login; a publication is `accepted` only when the store has it (law
+1); reading stops while the disk is behind, too much waits for it, the client does not read, or one turn has had its
+share; deliveries stop while the client does not read.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from broker.client import (
+    COMPLETE,
+    DISCARD,
+    REQUEUE,
+    TOPICS,
+    AccessRefused,
+    Client,
+    CoreError,
+    Outcome,
+    Received,
+    admit,
+    log_in,
+)
+from broker.version import VERSION
+from broker.websocket import messages, translate
+from broker.websocket.closing import GOING_AWAY, POLICY_VIOLATION
+from broker.websocket.messages import (
+    Accepted,
+    Ack,
+    Answer,
+    Cancelled,
+    Declare,
+    Declared,
+    Encoding,
+    Error,
+    Hello,
+    Nack,
+    Ping,
+    Pong,
+    Publish,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
+    Welcome,
+)
+from broker.wire.connection import PythonConnection
+
+if TYPE_CHECKING:
+    from broker.websocket.connection import CarriedOutput
+
+SUBPROTOCOLS = {"": "json", "hubbub.json": "json", "hubbub.msgpack": "msgpack"}
+DIALECT_VERSION = 1
+PER_TURN_MAX = 256
+"""Requests, and as many deliveries, before others have their turn."""
+
+log = logging.getLogger("hubbub.websocket")
+
+
+class NativeEndpoint:
+    """What all native connections of a broker share."""
+
+    def __init__(self, broker: Any, limits: Any, *, anonymous_user: str = "") -> None:
+        """`broker`: core.broker.Broker; `anonymous_user`: as whom a hello without a user acts; "" for nobody."""
+        self.broker = broker
+        self.clock = broker.clock
+        self.anonymous_user = anonymous_user
+        self.handshake_timeout_ms: int = limits.handshake_timeout_ms
+        self.subscriptions_max: int = limits.websocket_subscriptions_max
+        self.credit_max: int = limits.websocket_credit_max
+        self.awaited_max: int = limits.websocket_awaited_max
+        self.encodings = {name: Encoding(name) for name in ("json", "msgpack")}
+        self.errors: Counter[str] = Counter()
+        """By code."""
+
+    def make(self, _listener: object, subprotocol: str) -> NativeConnection:
+        """A connection for a listener."""
+        return NativeConnection(self, self.encodings[SUBPROTOCOLS[subprotocol]])
+
+
+class Subscription:
+    """What a client subscribed to."""
+
+    __slots__ = ("ack", "consumer_tag", "octets", "own_queue", "skips_dollar")
+
+    def __init__(self, request: Subscribe, own_queue: str) -> None:
+        """`own_queue`: the name of the queue that was made for it, or ""."""
+        self.ack = request.ack
+        self.octets = request.octets
+        self.own_queue = own_queue
+        self.consumer_tag = ""
+        # A wildcard in the first level does not match topics that begin with $ [MQTT-4.7.2-1].
+        self.skips_dollar = request.topic is not None and request.topic[0] in "+#"
+
+
+class NativeConnection(PythonConnection):
+    """One client."""
+
+    output: CarriedOutput
+
+    def __init__(self, endpoint: NativeEndpoint, encoding: Encoding) -> None:
+        self.endpoint = endpoint
+        self.encoding = encoding
+        self.client: Client | None = None
+        self.subscriptions: dict[str | int, Subscription] = {}
+        self.waits: set[str] = set()
+        self.requests_in_turn = self.deliveries_in_turn = 0
+        self.turn_ends = False
+        self.login_timer: Any = None
+
+    # ── from the edge ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def opened(self) -> None:
+        """The client has a moment for its hello."""
+        due_ms = self.endpoint.clock.now_ms + self.endpoint.handshake_timeout_ms
+        self.login_timer = self.endpoint.clock.call_at(due_ms, self._on_late)
+
+    def on_received(self, data: bytes) -> int:
+        """One message."""
+        try:
+            request = self.encoding.decode(data)
+        except ValueError as error:
+            self._fail(None, "malformed", str(error))
+        else:
+            self._on_request(request)
+        self.requests_in_turn += 1
+        if self.requests_in_turn >= PER_TURN_MAX:
+            self.wait("turn")
+            self._end_turn_later()
+        if self.output.is_full:
+            self.wait("reader")
+        return len(data)
+
+    def on_writable(self) -> None:
+        """The client has read."""
+        self.go_on("reader")
+        if self.client is not None and not self.turn_ends:
+            self.client.go_on()
+
+    def shut_down(self, text: str) -> None:
+        """The broker stops."""
+        self.output.close_with(GOING_AWAY, "the broker stops")
+
+    def lost(self, reason: str) -> None:
+        """The client is gone: what it had not dealt with is somebody else's."""
+        self._stop_login_timer()
+        client, self.client = self.client, None
+        self.subscriptions.clear()
+        if client is not None:
+            client.close()
+
+    # ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _on_request(self, request: messages.AnyRequest) -> None:
+        client = self.client
+        try:
+            if isinstance(request, Ping):
+                self.say(Pong(id=request.id))
+            elif client is None:
+                if not isinstance(request, Hello):
+                    raise AccessRefused("expected hello first")
+                self._on_hello(request)
+            elif isinstance(request, Publish):
+                self._on_publish(client, request)
+            elif isinstance(request, Ack | Nack):
+                self._on_settle(client, request)
+            elif isinstance(request, Subscribe):
+                self._on_subscribe(client, request)
+            elif isinstance(request, Unsubscribe):
+                self._on_unsubscribe(client, request)
+            elif isinstance(request, Declare):
+                self._on_declare(client, request)
+            else:
+                self._fail(request.id, "invalid", "hello was said before")
+        except CoreError as error:
+            self._fail(request.id, translate.error_code(error), error.text)
+        except ValueError as error:
+            self._fail(request.id, "invalid", str(error))
+
+    def _on_hello(self, request: Hello) -> None:
+        if request.version != DIALECT_VERSION:
+            raise AccessRefused(f"expected version {DIALECT_VERSION} of the dialect")
+        broker, name = self.endpoint.broker, request.user
+        if name is not None:
+            password = request.password.encode()
+            self.client = log_in(broker, name, password, vhost=request.vhost, peer=self.peer, number=self.number)
+        elif self.endpoint.anonymous_user:
+            name = self.endpoint.anonymous_user
+            self.client = admit(broker, name, vhost=request.vhost, peer=self.peer, number=self.number)
+        else:
+            raise AccessRefused("expected a user and a password")
+        self._stop_login_timer()
+        self.say(
+            Welcome(id=request.id, server=f"Hubbub {VERSION}", user=name, vhost=request.vhost, version=DIALECT_VERSION)
+        )
+
+    def _on_publish(self, client: Client, request: Publish) -> None:
+        exchange, key = translate.destination(request)
+        body = translate.body_of(request)
+        wants_answer = request.id is not None
+        persistent = request.persistent if request.persistent is not None else wants_answer
+        if request.retain and request.topic is None:
+            raise ValueError("only what is published to a topic can be retained")
+
+        def told(outcome: Outcome) -> None:
+            if outcome == "accepted":
+                self.say(Accepted(id=request.id))
+            elif outcome == "unroutable":
+                self._fail(request.id, "unroutable", "nobody would get it")
+            else:
+                self._fail(request.id, "not_accepted", "a queue is full, or the disk has failed")
+            if "acceptance" in self.waits and client.awaited_count <= self.endpoint.awaited_max // 2:
+                self.go_on("acceptance")
+
+        client.publish(
+            exchange,
+            key,
+            body,
+            translate.core_properties(request.properties, persistent=persistent),
+            told=told if wants_answer or request.mandatory else None,
+            mandatory=request.mandatory,
+            retain=request.retain,
+        )
+        if client.awaited_count >= self.endpoint.awaited_max:
+            self.wait("acceptance")
+        if client.is_ahead and "disk" not in self.waits:
+            self.wait("disk")
+            client.when_stored(self._on_disk, self._on_disk)
+
+    def _on_subscribe(self, client: Client, request: Subscribe) -> None:
+        if request.id in self.subscriptions:
+            raise ValueError(f"subscription {request.id!r} is there")
+        if len(self.subscriptions) >= self.endpoint.subscriptions_max:
+            self._fail(request.id, "limit", f"a client has at most {self.endpoint.subscriptions_max} subscriptions")
+            return
+        if (request.topic is None) == (request.queue is None):
+            raise ValueError("expected one of topic, queue")
+        retained: list[Any] = []
+        queue = request.queue or ""
+        if request.topic is not None:
+            key = translate.filter_key(request.topic)
+            retained = client.retained(key)
+            queue = client.declare_queue(durable=False, exclusive=True)
+            try:
+                client.bind(queue, TOPICS, key)
+            except CoreError:
+                client.delete_queue(queue)
+                raise
+        subscription = Subscription(request, "" if request.topic is None else queue)
+        self.subscriptions[request.id] = subscription
+
+        def started() -> None:
+            self.say(Subscribed(id=request.id))
+            for message in retained:
+                self._deliver_retained(request.id, subscription, message)
+
+        try:
+            subscription.consumer_tag = client.consume(
+                queue,
+                lambda received: self._deliver(client, request.id, subscription, received),
+                credit=min(request.credit, self.endpoint.credit_max),
+                no_ack=not request.ack,
+                on_started=started,
+                on_cancelled=lambda: self._on_cancelled(request.id),
+            )
+        except CoreError:
+            del self.subscriptions[request.id]
+            if subscription.own_queue:
+                client.delete_queue(subscription.own_queue)
+            raise
+
+    def _on_unsubscribe(self, client: Client, request: Unsubscribe) -> None:
+        subscription = self.subscriptions.pop(request.id, None)
+        if subscription is None:
+            self._fail(request.id, "not_found", f"no subscription {request.id!r}")
+            return
+        client.cancel(subscription.consumer_tag)
+        if subscription.own_queue:
+            client.delete_queue(subscription.own_queue)
+        self.say(Unsubscribed(id=request.id))
+
+    def _on_settle(self, client: Client, request: Ack | Nack) -> None:
+        outcome = COMPLETE
+        if isinstance(request, Nack):
+            outcome = REQUEUE if request.requeue else DISCARD
+        client.settle(request.tag, outcome, multiple=request.multiple)
+
+    def _on_declare(self, client: Client, request: Declare) -> None:
+        name = client.declare_queue(request.queue, durable=request.durable, arguments=request.arguments)
+        client.when_stored(
+            lambda: self.say(Declared(id=request.id, queue=name)),
+            lambda: self._fail(request.id, "not_accepted", "the disk has failed"),
+        )
+
+    # ── deliveries ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _deliver(self, client: Client, id_: str | int, subscription: Subscription, received: Received) -> None:
+        message = received.message
+        if subscription.skips_dollar and message.routing_key.startswith(b"$"):
+            if subscription.ack:
+                client.settle(received.tag)
+            return
+        tag = received.tag if subscription.ack else None
+        self.say(translate.delivered(received, subscription=id_, tag=tag, octets=subscription.octets))
+        self.deliveries_in_turn += 1
+        if self.deliveries_in_turn >= PER_TURN_MAX:
+            client.hold()
+            self._end_turn_later()
+        elif self.output.is_full:
+            client.hold()
+
+    def _deliver_retained(self, id_: str | int, subscription: Subscription, message: Any) -> None:
+        """What was retained before the subscription has nothing to be settled."""
+        if subscription.skips_dollar and message.routing_key.startswith(b"$"):
+            return
+        received = Received(0, "", message, redelivered=False)
+        self.say(translate.delivered(received, subscription=id_, tag=None, octets=subscription.octets, retained=True))
+
+    def _on_cancelled(self, id_: str | int) -> None:
+        if self.subscriptions.pop(id_, None) is not None:
+            self.say(Cancelled(id=id_))
+
+    # ── waiting ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def wait(self, why: str) -> None:
+        """Take no more requests until `go_on` for the same reason."""
+        if not self.waits:
+            self.output.pause_reading()
+        self.waits.add(why)
+
+    def go_on(self, why: str) -> None:
+        """One reason less to wait."""
+        if why in self.waits:
+            self.waits.discard(why)
+            if not self.waits:
+                self.output.resume_reading()
+
+    def _end_turn_later(self) -> None:
+        if not self.turn_ends:
+            self.turn_ends = True
+            self.endpoint.clock.call_at(self.endpoint.clock.now_ms, self._on_turn_ended)
+
+    def _on_turn_ended(self) -> None:
+        self.turn_ends = False
+        self.requests_in_turn = self.deliveries_in_turn = 0
+        self.go_on("turn")
+        if self.client is not None and not self.output.is_full:
+            self.client.go_on()
+
+    def _on_disk(self) -> None:
+        self.go_on("disk")
+
+    def _on_late(self) -> None:
+        self.login_timer = None
+        self._fail(None, "refused", "no hello in time")
+
+    def _stop_login_timer(self) -> None:
+        if self.login_timer is not None:
+            self.login_timer.cancel()
+            self.login_timer = None
+
+    # ── saying ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def say(self, answer: Answer) -> None:
+        """One message to the client."""
+        self.output.send_message(self.encoding.encode(answer))
+
+    def _fail(self, id_: str | int | None, code: str, text: str) -> None:
+        """A request was not met. Before the login that is the end."""
+        self.endpoint.errors[code] += 1
+        self.say(Error(id=id_, code=code, text=text))
+        if self.client is None:
+            log.info("%s: %s: %s", self.peer, code, text)
+            self.output.close_with(POLICY_VIOLATION, text)
