@@ -19,6 +19,7 @@ struct connection {
     size_t pending_length;
     struct publisher *publisher; // whose connection this is: one of the two, or neither
     struct consumer *consumer;
+    void (*on_input)(struct connection *connection, uint64_t now); // NULL: AMQP
 };
 
 int loopback_connect(int port, int source, bool blocking); // source: 0, or n for the source address 127.0.1.n

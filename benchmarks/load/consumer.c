@@ -53,9 +53,9 @@ static void on_method(struct consumer *consumer, const uint8_t *payload, uint32_
     consumer->awaits = AWAIT_HEADER;
 }
 
-static void on_header(struct consumer *consumer, const uint8_t *payload)
+static void on_body_length(struct consumer *consumer, uint64_t length)
 {
-    consumer->body_length = read_longlong(payload + 4);
+    consumer->body_length = length;
     consumer->body_seen = 0;
     consumer->comparing = false;
     consumer->differing = consumer->body_length != consumer->body_bytes;
@@ -103,6 +103,15 @@ static inline void on_body(struct consumer *consumer, const uint8_t *payload, ui
         on_message_end(consumer);
 }
 
+void consumer_on_message(struct consumer *consumer, const uint8_t *body, uint64_t length, bool redelivered,
+                         uint64_t now)
+{
+    consumer->redelivered = redelivered;
+    on_body_length(consumer, length);
+    if (length)
+        on_body(consumer, body, (uint32_t)length, now);
+}
+
 void consumer_on_input(struct consumer *consumer, uint64_t now)
 {
     struct connection *connection = consumer->connection;
@@ -122,7 +131,7 @@ void consumer_on_input(struct consumer *consumer, uint64_t now)
         if (frame[0] == FRAME_BODY && consumer->awaits == AWAIT_BODY)
             on_body(consumer, payload, size, now);
         else if (frame[0] == FRAME_HEADER && consumer->awaits == AWAIT_HEADER)
-            on_header(consumer, payload);
+            on_body_length(consumer, read_longlong(payload + 4));
         else if (frame[0] == FRAME_METHOD && consumer->awaits == AWAIT_METHOD)
             on_method(consumer, payload, size);
         else if (frame[0] != FRAME_HEARTBEAT)

@@ -38,4 +38,7 @@ struct consumer {
 };
 
 void consumer_on_input(struct consumer *consumer, uint64_t now);
+// A message that is there as a whole (MQTT).
+void consumer_on_message(struct consumer *consumer, const uint8_t *body, uint64_t length, bool redelivered,
+                         uint64_t now);
 void consumer_ack(struct consumer *consumer); // everything up to the last delivery, if the socket has room

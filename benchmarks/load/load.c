@@ -87,7 +87,8 @@ void load_watch(struct load *load)
         connection_watch(load->publishers[i].connection, load->epoll);
     for (uint64_t i = 0; i < load->consumer_count; i++) {
         connection_watch(load->consumers[i].connection, load->epoll);
-        consumer_on_input(&load->consumers[i], now_ns()); // what came behind basic.consume-ok
+        if (!load->consumers[i].connection->on_input)
+            consumer_on_input(&load->consumers[i], now_ns()); // what came behind basic.consume-ok
     }
     if (load->options->rate > 0) {
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
@@ -175,7 +176,9 @@ static void on_readable(struct connection *connection)
 
     do {
         more = connection_receive(connection);
-        if (connection->publisher)
+        if (connection->on_input)
+            connection->on_input(connection, now_ns());
+        else if (connection->publisher)
             publisher_on_input(connection->publisher, now_ns());
         else
             consumer_on_input(connection->consumer, now_ns());

@@ -17,6 +17,7 @@ static const struct mode {
 } modes[] = {
     {"transient", mode_transient}, {"durable", mode_durable}, {"topic", mode_topic}, {"fanout", mode_fanout},
     {"relay", mode_relay},         {"fill", mode_fill},       {"drain", mode_drain}, {"idle", mode_idle},
+    {"mqtt", mode_mqtt},
 };
 
 enum { MODE_COUNT = sizeof modes / sizeof *modes };
@@ -24,7 +25,7 @@ enum { MODE_COUNT = sizeof modes / sizeof *modes };
 static _Noreturn void print_usage(int status)
 {
     fputs("usage: load --mode MODE --port PORT [options]\n"
-          "  --mode transient|durable|topic|fanout|relay|fill|drain|idle\n"
+          "  --mode transient|durable|topic|fanout|relay|fill|drain|idle|mqtt\n"
           "  --pid PID[,PID]        the broker: its CPU and memory are measured, with its descendants\n"
           "  --body BYTES           16 and up (16)\n"
           "  --window MESSAGES      outstanding at most, in total (4096)\n"
@@ -35,6 +36,7 @@ static _Noreturn void print_usage(int status)
           "  --prefetch N           of consumers that acknowledge (1000); each basic.ack covers a quarter of it\n"
           "  --queue NAME           fill and drain\n"
           "  --queue-type TYPE      x-queue-type of durable queues\n"
+          "  --qos 0|1 --mqtt-version 4|5    mqtt (0, 4)\n"
           "  --connections N --concurrency N    idle (10000, 64)\n"
           "  --stall S              nothing moves for so long: what is missing is lost (10)\n"
           "  --confirms --manual-ack    relay: expect confirms, send acknowledgements\n"
@@ -58,6 +60,8 @@ enum {
     PREFETCH,
     QUEUE,
     QUEUE_TYPE,
+    QOS,
+    MQTT_VERSION,
     CONNECTIONS,
     CONCURRENCY,
     STALL,
@@ -83,6 +87,8 @@ static const struct option long_options[] = {
     {"prefetch", 1, 0, PREFETCH},
     {"queue", 1, 0, QUEUE},
     {"queue-type", 1, 0, QUEUE_TYPE},
+    {"qos", 1, 0, QOS},
+    {"mqtt-version", 1, 0, MQTT_VERSION},
     {"connections", 1, 0, CONNECTIONS},
     {"concurrency", 1, 0, CONCURRENCY},
     {"stall", 1, 0, STALL},
@@ -134,6 +140,8 @@ static void parse(struct options *options, int argument_count, char **arguments)
         case PREFETCH: options->prefetch_count = number(optarg); break;
         case QUEUE: options->queue = optarg; break;
         case QUEUE_TYPE: options->queue_type = optarg; break;
+        case QOS: options->qos = number(optarg); break;
+        case MQTT_VERSION: options->mqtt_version = number(optarg); break;
         case CONNECTIONS: options->connections = number(optarg); break;
         case CONCURRENCY: options->concurrency = number(optarg); break;
         case STALL: options->stall_seconds = fraction(optarg); break;
@@ -162,6 +170,8 @@ static void check(const struct options *options)
         fail("--window, --connections and --concurrency are at least 1");
     if (options->prefetch_count < 1 || options->prefetch_count > 65535)
         fail("--prefetch is 1 to 65535");
+    if (options->qos > 1 || (options->mqtt_version != 4 && options->mqtt_version != 5))
+        fail("--qos is 0 or 1, --mqtt-version 4 or 5");
     if (by_count && (!options->count || !options->queue))
         fail("--mode %s wants --count and --queue", options->mode);
 }
@@ -173,6 +183,7 @@ int main(int argument_count, char **arguments)
         .broker_pids = "",
         .body_bytes = 16,
         .window = 4096,
+        .mqtt_version = 4,
         .pairs = 1,
         .prefetch_count = 1000,
         .connections = 10000,

@@ -10,4 +10,5 @@ void mode_fanout(const struct options *options);    // 10 queues bound by wildca
 void mode_relay(const struct options *options);     // no broker: the relay, or something that takes its place
 void mode_fill(const struct options *options);      // a durable queue, nobody consumes
 void mode_drain(const struct options *options);     // the same queue, later
+void mode_mqtt(const struct options *options);      // mqtt.c: pairs x (publisher -> topic -> subscriber)
 void mode_idle(const struct options *options);      // idle.c

@@ -16,5 +16,6 @@ struct options {
     uint64_t body_bytes, window, count, pairs, prefetch_count, connections, concurrency;
     double warm_up_seconds, seconds, stall_seconds;
     double rate;               // messages per second: open loop; 0: closed loop
+    uint64_t qos, mqtt_version;
     bool confirms, manual_ack; // relay: expect them all the same
 };

@@ -3,6 +3,7 @@
 #include "amqp_wire.h"
 #include "fail.h"
 #include "machine.h"
+#include "mqtt_wire.h"
 #include "session.h"
 
 enum { RING_BYTES = 256 * 1024, SLOTS_MAX = 4096, SLOTS_MIN = 16 };
@@ -33,6 +34,15 @@ static void write_message(struct wire *wire, struct slot *slot, const struct pub
     size_t start;
 
     slot->offset = wire->length;
+    if (publication->mqtt_version) {
+        slot->packet_id = encode_publish(wire, publication->mqtt_version, publication->qos,
+                                         publication->routing_keys[sequence % publication->routing_key_count],
+                                         publication->body_bytes);
+        slot->body = wire->length;
+        wire_bytes(wire, pattern_of(publication->pattern, sequence), publication->body_bytes);
+        slot->end = wire->length;
+        return;
+    }
     start = wire_method_begin(wire, 1, BASIC_PUBLISH);
     wire_short(wire, 0);
     wire_shortstr(wire, publication->exchange);
@@ -70,6 +80,8 @@ void publisher_prepare(struct publisher *publisher, const struct publication *pu
         write_message(&wire, &publisher->slots[i], publication, i, publisher->connection->frame_max);
     publisher->ring = wire.bytes;
     publisher->limit = UINT64_MAX;
+    if (publication->mqtt_version)
+        publisher->stamp_mask = MQTT_PACKET_IDS - 1;
 }
 
 // ---- publishing
@@ -115,6 +127,8 @@ static inline bool stamp(struct publisher *publisher, const struct slot *slot, u
         if (*stamp)
             return false;
         *stamp = time;
+        if (slot->packet_id)
+            write_packet_id(publisher->ring + slot->packet_id, (sequence + 1) & publisher->stamp_mask);
     }
     memcpy(publisher->ring + slot->body, head, sizeof head);
     return true;
@@ -182,6 +196,14 @@ static void settle(struct publisher *publisher, uint64_t tag, bool nack, uint64_
         publisher->nacked++;
     else
         publisher->confirmed++;
+}
+
+void publisher_on_packet_id(struct publisher *publisher, unsigned packet_id, uint64_t now)
+{
+    if (packet_id && packet_id <= MQTT_PACKET_IDS && publisher->stamps[packet_id & publisher->stamp_mask])
+        settle(publisher, packet_id, false, now);
+    else
+        publisher->unexpected_confirms++;
 }
 
 static void on_confirm(struct publisher *publisher, const uint8_t *arguments, bool nack, uint64_t now)

@@ -22,7 +22,7 @@ struct measurement {
 };
 
 struct slot {
-    size_t offset, body, end; // in the ring's bytes
+    size_t offset, packet_id, body, end; // in the ring's bytes
 };
 
 struct publisher {
@@ -52,11 +52,14 @@ struct publication {
     size_t routing_key_count;
     bool persistent;
     size_t body_bytes;
+    int mqtt_version, qos; // version 0: AMQP
     const uint8_t *pattern;
 };
 
 void publisher_prepare(struct publisher *publisher, const struct publication *publication);
 void publisher_expect_confirms(struct publisher *publisher);
+// MQTT: the packet id is the number of the message, modulo 2^15 (0 is written as 2^15).
+void publisher_on_packet_id(struct publisher *publisher, unsigned packet_id, uint64_t now);
 void publisher_pump(struct publisher *publisher); // sends what may be sent now
 void publisher_on_input(struct publisher *publisher, uint64_t now);
 uint64_t publisher_unconfirmed(const struct publisher *publisher);
