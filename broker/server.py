@@ -253,6 +253,11 @@ class Server:
         return [*self.poller.connections(), *self.streams.connections()]
 
     @property
+    def dialects(self) -> dict[str, Endpoint]:
+        """Who counts connections and channels, by RabbitMQ's name of the protocol."""
+        return {"amqp091": self.amqp}
+
+    @property
     def connections_max(self) -> int:
         """One more is refused."""
         return self.settings.limits.connections_max

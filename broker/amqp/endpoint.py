@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from broker.amqp.heartbeat import Heartbeats
 
 if TYPE_CHECKING:
+    from broker.amqp.channel import Channel
     from broker.amqp.connection import AmqpConnection
 
 
@@ -46,6 +47,26 @@ class Endpoint:
         self.channels_opened = 0
         self.channels_closed = 0
         self.channels_failed = 0
+        self.ended_to_confirm = 0
+        self.ended_confirmed = 0
         self.logins_refused = 0
         self.handshakes_timed_out = 0
         self.protocol_headers_refused = 0
+
+    def on_channel_ended(self, channel: Channel) -> None:
+        """Count it, and keep what it counted."""
+        self.channels_closed += 1
+        if channel.confirms:
+            self.ended_to_confirm += channel.published
+            self.ended_confirmed += channel.accepted_up_to
+
+    @property
+    def confirm_counts(self) -> dict[str, int]:
+        """Messages on channels with publisher confirms: `received`, and `confirmed` (acknowledged or refused)."""
+        received, confirmed = self.ended_to_confirm, self.ended_confirmed
+        for connection in self.connections:
+            for channel in connection.channels.values():
+                if channel.confirms:
+                    received += channel.published
+                    confirmed += channel.accepted_up_to
+        return {"received": received, "confirmed": confirmed}

@@ -282,7 +282,7 @@ class Negotiation:
 
     def end_channel(self, channel: Channel) -> None:
         """The channel's number is free again."""
-        self.connection.endpoint.channels_closed += 1
+        self.connection.endpoint.on_channel_ended(channel)
         self.connection.forget_channel(channel.number)
 
     # ── blocked ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -372,7 +372,7 @@ class Negotiation:
                 consumer.stop()
         for channel in list(connection.channels.values()):
             channel.close()
-            connection.endpoint.channels_closed += 1
+            connection.endpoint.on_channel_ended(channel)
         connection.channels.clear()
         for queue in list(connection.endpoint.exclusive_queues.pop(connection, ())):
             vhost.remove_queue(queue)

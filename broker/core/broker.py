@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgpack
@@ -20,6 +21,7 @@ from broker.core.errors import InvalidPath
 from broker.core.intake import Intake
 from broker.core.parameters import Parameters
 from broker.core.queue import Queue
+from broker.core.totals import QueueTotals, exchange_totals
 from broker.core.vhost import VirtualHost
 from storage import layout
 from storage.interface import CallbackWaiter
@@ -205,11 +207,12 @@ class Broker:
 
     def exchange_counts(self) -> dict[str, int]:
         """Published, routed (each target counted), unroutable and returned, over all exchanges there ever were."""
-        total = Counter(self.deleted_exchange_counts)
-        for vhost in self.vhosts.values():
-            for exchange in vhost.exchanges.values():
-                total.update(exchange.counts)
-        return dict(total)
+        every = chain.from_iterable(vhost.exchanges.values() for vhost in self.vhosts.values())
+        return dict(Counter(self.deleted_exchange_counts) + Counter(exchange_totals(every)))
+
+    def queue_totals(self) -> QueueTotals:
+        """The queues that there are, of all vhosts, in one sum."""
+        return QueueTotals(chain.from_iterable(vhost.queues.values() for vhost in self.vhosts.values()))
 
     def publish_delayed(self, vhost_name: str, exchange_name: str, message: Any) -> None:
         """Route a delayed message whose time has come."""

@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from broker.management.listing import every
 from broker.management.observed import ObservedServer
+from broker.management.rabbitmq_metrics import AGGREGATED, PER_OBJECT, RabbitmqMetrics
 from broker.management.resources.overview import totals
 from broker.version import VERSION
 
@@ -73,9 +74,9 @@ class BrokerMetrics(Collector):
         yield GaugeMetricFamily(
             "hubbub_channels", "Open channels.", value=sum(len(getattr(each, "channels", ())) for each in connections)
         )
-        queues = [queue for _, queue in every(server, "queues")]
-        yield GaugeMetricFamily("hubbub_queues", "Queues.", value=len(queues))
-        yield GaugeMetricFamily("hubbub_consumers", "Consumers.", value=sum(len(queue.consumers) for queue in queues))
+        queues = server.broker.queue_totals()
+        yield GaugeMetricFamily("hubbub_queues", "Queues.", value=queues.queues)
+        yield GaugeMetricFamily("hubbub_consumers", "Consumers.", value=queues.consumers)
         for name, text in (
             ("accepted", "Connections accepted."),
             ("refused", "Connections refused because there were too many."),
@@ -159,4 +160,5 @@ def exposition(server: ObservedServer, per_queue: bool = False) -> bytes:
     """The text that Prometheus reads."""
     registry = CollectorRegistry()
     registry.register(BrokerMetrics(server, per_queue))
+    registry.register(RabbitmqMetrics(server, PER_OBJECT if per_queue else AGGREGATED))
     return generate_latest(registry)

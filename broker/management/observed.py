@@ -48,6 +48,9 @@ class ObservedBroker(Protocol):
     def exchange_counts(self) -> Mapping[str, int]:
         """What was published, routed, unroutable and returned."""
 
+    def queue_totals(self) -> Any:
+        """core.totals.QueueTotals of all queues."""
+
     def vhost(self, name: str) -> Any:
         """The vhost of that name. Raises InvalidPath."""
 
@@ -103,6 +106,10 @@ class ObservedServer(Protocol):
 
     def connections(self) -> list[Any]:
         """The open connections."""
+
+    @property
+    def dialects(self) -> Mapping[str, Any]:
+        """By RabbitMQ's name of the protocol ("amqp091"): who counts its connections and channels."""
 
     @property
     def websockets(self) -> Any:

@@ -12,7 +12,6 @@ from aiohttp import web
 from broker.core.exchange_types import DELAYED_TYPE, TYPES
 from broker.management import views
 from broker.management.asked import ADMINISTRATOR, body_of, field, require
-from broker.management.listing import every
 from broker.management.observed import ObservedServer
 from broker.management.rates import Rates
 from broker.management.replies import answer, no_content, not_found
@@ -84,7 +83,7 @@ class Overview:
                     "channels": sum(len(getattr(connection, "channels", ())) for connection in connections),
                     "exchanges": sum(len(vhost.exchanges) for vhost in server.broker.vhosts.values()),
                     "queues": sum(len(vhost.queues) for vhost in server.broker.vhosts.values()),
-                    "consumers": sum(len(queue.consumers) for _, queue in every(server, "queues")),
+                    "consumers": server.broker.queue_totals().consumers,
                 },
                 "queue_totals": self.rates.with_rates(("overview", "depth"), depth),
                 "message_stats": self.rates.with_rates("overview", views.message_stats(counts)),
@@ -184,14 +183,11 @@ class Overview:
 
 def totals(server: ObservedServer) -> dict[str, int]:
     """The ledgers of all queues, deleted ones included, in one sum; and what is ready and unacked now."""
+    now = server.broker.queue_totals()
     sums = dict(server.broker.deleted_counts)
-    sums["ready"] = sums["unacked"] = 0
-    for _, queue in every(server, "queues"):
-        for word, count in queue.counts.items():
-            sums[word] = sums.get(word, 0) + count
-        sums["ready"] += queue.ready_count
-        sums["unacked"] += queue.unacked_count
-    return sums
+    for word, count in now.counts.items():
+        sums[word] = sums.get(word, 0) + count
+    return {**sums, "ready": now.ready, "unacked": now.unacked}
 
 
 def resident_bytes() -> int:

@@ -41,6 +41,7 @@ class ObservedCore:
         self.websockets = SimpleNamespace(
             connections=[object()], opened=3, refused={404: 2}, closed={1000: 1}, timed_out={"ping": 1}
         )
+        self.dialects = {"amqp091": core.endpoint}
         self.connections_max = 100
         self.memory_limit_bytes = 1_000_000
         self.disk_free_limit_bytes = 50_000_000
