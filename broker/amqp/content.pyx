@@ -2,7 +2,7 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stddef cimport size_t
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t, uint8_t
 
 from broker.amqp.codec cimport (
     BASIC_DELIVER, BASIC_GET_OK, BASIC_RETURN, FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_METHOD, FRAME_OVERHEAD,
@@ -16,6 +16,7 @@ from broker.wire.output cimport Output, output_room, output_written
 cdef enum:
     REPLY_NO_ROUTE = 312
     CLASS_BASIC = 60
+    SHORTSTR_MAX = 255              # AMQP 0-9-1 §4.2.5.3
 
 
 cdef void write_deliver(Output output, int channel, uint32_t payload_max, bytes consumer_tag, uint64_t delivery_tag,
@@ -83,14 +84,26 @@ cdef void write_tag(Output output, int channel, uint32_t method, uint64_t delive
     output.written(FRAME_OVERHEAD + 13)
 
 
+cdef inline size_t key_size(message_t* message) noexcept:
+    """Bytes of the routing key that a short string can hold: a topic of MQTT may be longer, and is then cut."""
+    cdef const char* key
+    cdef size_t size = message.routing_key_size
+    if size > SHORTSTR_MAX:
+        size = SHORTSTR_MAX
+        key = message_routing_key(message)
+        while size and <uint8_t>key[size] & 0xC0 == 0x80:      # not within a character of UTF-8
+            size -= 1
+    return size
+
+
 cdef inline size_t names_size(message_t* message) noexcept:
-    return 1 + message.exchange_size + 1 + message.routing_key_size
+    return 1 + message.exchange_size + 1 + key_size(message)
 
 
 cdef inline char* put_names(char* at, message_t* message) noexcept:
     """Exchange and routing key, as the message was published."""
     at = put_shortstr(at, message_exchange(message), message.exchange_size)
-    return put_shortstr(at, message_routing_key(message), message.routing_key_size)
+    return put_shortstr(at, message_routing_key(message), key_size(message))
 
 
 cdef inline size_t content_size(message_t* message, bytes properties, uint32_t payload_max) noexcept:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from broker.core.message import Message
 from tests.support import amqp_codec as codec
 from tests.support.peer import method, publication
 
@@ -270,3 +271,18 @@ def test_the_exchange_counts_what_it_could_not_route_and_what_went_back(core, pe
     peer.publish("nowhere", b"1")
     peer.publish("nowhere", b"2", mandatory=True)
     assert exchange.counts == {"published": 2, "routed": 0, "unroutable": 2, "returned": 1}
+
+
+def test_a_topic_longer_than_a_routing_key_can_be_is_cut_between_characters(core, peer):
+    topic = "t" * 254 + "é" + "t" * 100
+    peer.declare("q")
+    peer.bind("amq.topic", "#")
+    for body in (b"one", b"two"):
+        message = Message(b"amq.topic", topic.encode(), b"\0\0", body)
+        core.vhost.exchanges["amq.topic"].publish_message(message)
+
+    got = peer.got("q")
+    peer.consume("q")
+
+    assert got.fields["routing_key"] == "t" * 254
+    assert [(each.fields["routing_key"], each.body) for each in peer.deliveries()] == [("t" * 254, b"two")]
