@@ -1,7 +1,7 @@
 """The boundary between MQTT's words and the core's: properties of a message both ways, topics, errors.
 
-The only file of this dialect that knows both vocabularies. From MQTT to MQTT nothing is lost: user properties keep their
-order and their duplicates, correlation data may be any bytes, a response topic may have any length.
+The only file of this dialect that knows both vocabularies. From MQTT to MQTT nothing is lost: user properties keep
+their order and their duplicates, correlation data may be any bytes, a response topic may have any length.
 
     MQTT 5                      AMQP 0-9-1
     topic name                  routing key, '/' and '.', '+' and '*' swapped; beyond 255 bytes also x-mqtt-topic
@@ -22,14 +22,18 @@ text, or longer than 65535 bytes, has no place in MQTT and is left out.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint8_t
 from libc.string cimport memcmp, memset
 
-from broker.core.field_table cimport Builder, be16, be32, value_size
+from broker.core.field_table cimport Builder, be32, value_size
 from broker.core.properties cimport (
     PROPERTY_APP_ID, PROPERTY_CONTENT_ENCODING, PROPERTY_CONTENT_TYPE, PROPERTY_CORRELATION_ID, PROPERTY_HEADERS,
     PROPERTY_MESSAGE_ID, PROPERTY_PRIORITY, PROPERTY_REPLY_TO, PROPERTY_TIMESTAMP, PROPERTY_TYPE, PROPERTY_USER_ID,
     properties_has, properties_scan, properties_t,
+)
+from broker.mqtt.publish_properties cimport (
+    CONTENT_TYPE, CORRELATION_DATA, PAYLOAD_FORMAT, RESPONSE_TOPIC, USER_PROPERTY, fixed_bytes, publish_properties_scan,
+    publish_properties_t, read_string, text_t,
 )
 from broker.mqtt.utf8 cimport utf8_is_valid
 
@@ -40,23 +44,8 @@ from broker.core import errors
 from broker.core.field_table import decode_table
 from broker.core.properties import expiration_ms
 from broker.mqtt.properties import Packet, Properties, decode_properties, encode_properties
+from broker.mqtt.publish_properties import check_publish
 from broker.mqtt.reasons import MqttError, Reason
-
-cdef enum:                          # identifiers (MQTT 5 table 2-4)
-    PAYLOAD_FORMAT = 1
-    MESSAGE_EXPIRY = 2
-    CONTENT_TYPE = 3
-    RESPONSE_TOPIC = 8
-    CORRELATION_DATA = 9
-    SUBSCRIPTION_IDENTIFIER = 11
-    TOPIC_ALIAS = 35
-    USER_PROPERTY = 38
-    IDENTIFIER_MAX = 42
-
-cdef enum:                          # reason codes
-    MALFORMED = 0x81
-    PROTOCOL_ERROR = 0x82
-    ALIAS_INVALID = 0x94
 
 cdef enum:
     SHORT_MAX = 255                 # bytes of a short string of AMQP, and of a header's name
@@ -90,109 +79,6 @@ cdef tuple OTHERS = (
 def swapped(bytes topic not None):
     """A topic as a routing key, a filter as a binding key; and back."""
     return topic.translate(SWAP)
-
-
-# ── a client's PUBLISH ────────────────────────────────────────────────────────────────────────────────────────────────
-
-cdef inline bint has_wildcard(const uint8_t* at, size_t size) noexcept nogil:
-    cdef size_t index
-    for index in range(size):
-        if at[index] == c'+' or at[index] == c'#':
-            return True
-    return False
-
-
-cdef inline int read_string(const uint8_t** at, const uint8_t* end, text_t* found, bint is_text) noexcept nogil:
-    """A string or binary data; moves `at` behind it."""
-    cdef size_t size
-    if end - at[0] < 2:
-        return MALFORMED
-    size = be16(at[0])
-    if <size_t>(end - at[0]) - 2 < size:
-        return MALFORMED
-    found.at = at[0] + 2
-    found.size = size
-    at[0] += 2 + size
-    return MALFORMED if is_text and not utf8_is_valid(found.at, size) else 0
-
-
-cdef inline int fixed_bytes(uint8_t identifier) noexcept nogil:
-    """Bytes of a number; 0: no number that a PUBLISH may have."""
-    if identifier == MESSAGE_EXPIRY:
-        return 4
-    if identifier == TOPIC_ALIAS:
-        return 2
-    return 1 if identifier == PAYLOAD_FORMAT else 0
-
-
-cdef int read_number(uint8_t identifier, const uint8_t* at, publish_properties_t* found) noexcept nogil:
-    if identifier == MESSAGE_EXPIRY:
-        found.expiry_s = be32(at)
-    elif identifier == TOPIC_ALIAS:
-        found.topic_alias = be16(at)
-        return 0 if found.topic_alias else ALIAS_INVALID        # [MQTT-3.3.2-8]
-    else:
-        found.payload_format = <signed char>at[0]
-        return 0 if at[0] <= 1 else PROTOCOL_ERROR
-    return 0
-
-
-cdef int read_other(uint8_t identifier) noexcept nogil:
-    """A property that a client's PUBLISH must not have."""
-    if identifier == SUBSCRIPTION_IDENTIFIER:                   # [MQTT-3.3.4-6]
-        return PROTOCOL_ERROR
-    # What MQTT 5 defines for other packets is a protocol error, what it does not define is malformed.
-    if identifier == 0 or identifier > IDENTIFIER_MAX or 4 <= identifier <= 7 or identifier == 10 \
-            or 12 <= identifier <= 16 or identifier == 20 or identifier == 27 or 29 <= identifier <= 30 \
-            or identifier == 32:
-        return MALFORMED
-    return PROTOCOL_ERROR
-
-
-cdef int publish_properties_scan(const uint8_t* content, size_t size, publish_properties_t* found) noexcept nogil:
-    cdef const uint8_t* at = content
-    cdef const uint8_t* end = content + size
-    cdef uint64_t seen = 0
-    cdef uint8_t identifier
-    cdef int error = 0, width
-    cdef text_t name
-    memset(found, 0, sizeof(publish_properties_t))
-    found.start = content
-    found.end = end
-    found.expiry_s = found.payload_format = -1
-    while at < end:
-        identifier = at[0]
-        at += 1
-        if identifier == USER_PROPERTY:
-            error = read_string(&at, end, &name, True) or read_string(&at, end, &name, True)
-            found.user_properties += 1
-            if error:
-                return error
-            continue
-        if identifier <= IDENTIFIER_MAX:
-            if seen >> identifier & 1:
-                return PROTOCOL_ERROR
-            seen |= <uint64_t>1 << identifier
-        width = fixed_bytes(identifier)
-        if width:
-            if end - at < width:
-                return MALFORMED
-            error = read_number(identifier, at, found)
-            at += width
-        elif identifier == CONTENT_TYPE:
-            error = read_string(&at, end, &found.content_type, True)
-        elif identifier == CORRELATION_DATA:
-            error = read_string(&at, end, &found.correlation_data, False)
-        elif identifier == RESPONSE_TOPIC:
-            error = read_string(&at, end, &found.response_topic, True)
-            if error == 0 and (found.response_topic.size == 0
-                               or has_wildcard(found.response_topic.at, found.response_topic.size)):
-                error = PROTOCOL_ERROR                          # [MQTT-3.3.2-14]
-        else:
-            error = read_other(identifier)
-        if error:
-            return error
-    return 0
 
 
 # ── MQTT to AMQP ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -502,15 +388,6 @@ cdef bytes amqp_to_publish_properties(const char* raw, size_t size):
 
 # ── the same for cold code ────────────────────────────────────────────────────────────────────────────────────────────
 
-def check_publish(bytes content not None):
-    """The properties of a client's PUBLISH, without their length. Raises MqttError."""
-    cdef publish_properties_t found
-    cdef int reason = publish_properties_scan(
-        <const uint8_t*>PyBytes_AS_STRING(content), PyBytes_GET_SIZE(content), &found)
-    if reason:
-        raise MqttError(Reason(reason), "the properties of a PUBLISH are not as they must be")
-
-
 def publish_to_amqp(bytes content not None, int qos, bytes topic not None=b""):
     """`content`: properties without their length, as a client sent them. Raises MqttError."""
     cdef publish_properties_t found
@@ -560,14 +437,12 @@ def from_amqp(bytes raw not None):
 
 REASONS = {
     errors.AccessRefused: Reason.NOT_AUTHORIZED,
-    errors.NotAllowed: Reason.NOT_AUTHORIZED,
     errors.InvalidPath: Reason.NOT_AUTHORIZED,
     errors.NotFound: Reason.TOPIC_NAME_INVALID,
     errors.BindingInvalid: Reason.TOPIC_FILTER_INVALID,
     errors.ResourceLocked: Reason.NOT_AUTHORIZED,
-    errors.ResourceError: Reason.QUOTA_EXCEEDED,
+    errors.NotAccepted: Reason.UNSPECIFIED_ERROR,
     errors.LimitExceeded: Reason.QUOTA_EXCEEDED,
-    errors.ContentTooLarge: Reason.PACKET_TOO_LARGE,
     errors.TableError: Reason.MALFORMED_PACKET,
 }
 

@@ -29,7 +29,8 @@ cdef extern from *:
                 if (lead == 0xED && at[1] > 0x9F) return 0;                 /* [MQTT-1.5.4-1] surrogates */
                 at += 3;
             } else {
-                if (end - at < 4 || (at[1] & 0xC0) != 0x80 || (at[2] & 0xC0) != 0x80 || (at[3] & 0xC0) != 0x80) return 0;
+                if (end - at < 4 || (at[1] & 0xC0) != 0x80 || (at[2] & 0xC0) != 0x80) return 0;
+                if ((at[3] & 0xC0) != 0x80) return 0;
                 if (lead == 0xF0 && at[1] < 0x90) return 0;
                 if (lead == 0xF4 && at[1] > 0x8F) return 0;
                 at += 4;

@@ -11,9 +11,9 @@ from broker.core import errors
 from broker.core.message import Message
 from broker.core.properties import decode_properties, encode_properties
 from broker.mqtt.properties import Properties
+from broker.mqtt.publish_properties import check_publish
 from broker.mqtt.reasons import MqttError, Reason
 from broker.mqtt.translate import (
-    check_publish,
     error_for,
     from_amqp,
     from_amqp_bytes,
@@ -234,7 +234,6 @@ def test_a_publish_is_refused(properties: bytes, reason: Reason) -> None:
     [
         (errors.AccessRefused("no"), Reason.NOT_AUTHORIZED),
         (errors.LimitExceeded("no"), Reason.QUOTA_EXCEEDED),
-        (errors.ContentTooLarge("no"), Reason.PACKET_TOO_LARGE),
         (errors.BindingInvalid("no"), Reason.TOPIC_FILTER_INVALID),
         (errors.PreconditionFailed("no"), Reason.IMPLEMENTATION_SPECIFIC_ERROR),
     ],

@@ -1,0 +1,3 @@
+"""Typed signatures of the Python half of `publish_properties.pyx`."""
+
+def check_publish(content: bytes) -> None: ...
