@@ -2,48 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.support.skipping import skip_unless_ci
+from tests.support.node import node_with_packages, run_node_tests
 
 HERE = Path(__file__).parent / "node"
 
 
-@pytest.fixture(scope="module")
-def node() -> str:
-    """The path of node, with amqplib installed beside the script."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        skip_unless_ci("node and npm are not installed")
-    if not (HERE / "node_modules" / "amqplib").exists():
-        installed = subprocess.run(
-            [npm, "ci", "--no-audit", "--no-fund"], cwd=HERE, capture_output=True, text=True, timeout=180, check=False
-        )
-        if installed.returncode:
-            skip_unless_ci(f"npm ci failed: {installed.stderr[-500:]}")
-    return node
-
-
 @pytest.mark.timeout(240)
-def test_amqplib(node: str, amqp_url: str) -> None:
+def test_amqplib(amqp_url: str) -> None:
     """Every test of the script passes, and there were some."""
-    url = amqp_url.replace("%2F", "%2f")
-    ran = subprocess.run(
-        [node, "--test", "--test-reporter=tap", "amqplib.test.js"],
-        cwd=HERE,
-        env={**os.environ, "AMQP_URL": url},
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
-    counts = dict(re.findall(r"^# (pass|fail) (\d+)$", ran.stdout, re.MULTILINE))
-    assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
-    assert int(counts["pass"]) >= 15
-    assert int(counts["fail"]) == 0
+    node = node_with_packages(HERE, "amqplib")
+
+    assert run_node_tests(node, HERE / "amqplib.test.js", {"AMQP_URL": amqp_url.replace("%2F", "%2f")}) >= 15

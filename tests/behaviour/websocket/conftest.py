@@ -1,0 +1,28 @@
+"""One server with WebSocket listeners for all tests here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.server import HOST, HubbubServer, free_port
+
+
+@pytest.fixture(scope="package")
+def websocket_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubbubServer]:
+    settings = {"websocket.address": HOST, "websocket.port": free_port(), "management.port": free_port()}
+    running = HubbubServer(tmp_path_factory.mktemp("websocket"), settings)
+    running.start()
+    try:
+        yield running
+        assert running.stop() == 0
+        running.assert_clean()
+    finally:
+        running.kill()
+
+
+@pytest.fixture(params=["websocket.port", "management.port"])
+def url(websocket_server: HubbubServer, request: pytest.FixtureRequest) -> str:
+    """The same paths on both ports."""
+    return f"ws://{HOST}:{websocket_server.settings[request.param]}"

@@ -1,0 +1,124 @@
+"""A real browser: Debian's Chromium without a window, told what to do over its DevTools protocol.
+
+Owns the process and the conversation with it. A page is opened by its address; what is evaluated in it is JavaScript,
+and a promise is awaited there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import aiohttp
+
+from tests.support.skipping import skip_unless_ci
+
+START_TIMEOUT_S = 30.0
+EVALUATE_TIMEOUT_S = 30.0
+
+
+class PageError(AssertionError):
+    """JavaScript threw."""
+
+
+class Browser:
+    """`async with Browser(directory) as browser`: one process with a profile of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.profile = directory / "profile"
+        self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._last = 0
+
+    async def __aenter__(self) -> Browser:
+        program = shutil.which("chromium")
+        if program is None:
+            skip_unless_ci("chromium is not installed (Debian: apt install chromium)")
+        self.profile.mkdir(parents=True)
+        self._process = await asyncio.create_subprocess_exec(
+            program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+            "--disable-background-networking", "--disable-extensions", "--remote-debugging-port=0",
+            f"--user-data-dir={self.profile}", "about:blank",
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,  # so that its children go with it
+        )  # fmt: skip
+        async with asyncio.timeout(START_TIMEOUT_S):
+            port, path = await self._debugging_address()
+        self._session = aiohttp.ClientSession()
+        self._socket = await self._session.ws_connect(f"ws://127.0.0.1:{port}{path}", max_msg_size=0)
+        self._reading = asyncio.create_task(self._read())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._reading.cancel()
+        await self._session.close()
+        os.killpg(self._process.pid, signal.SIGKILL)
+        await self._process.wait()
+
+    async def _debugging_address(self) -> tuple[str, str]:
+        """The browser writes it into its profile when it listens."""
+        written = self.profile / "DevToolsActivePort"
+        while True:
+            lines = written.read_text().splitlines() if written.exists() else []
+            if len(lines) >= 2:
+                return lines[0], lines[1]
+            await asyncio.sleep(0.05)
+
+    async def _read(self) -> None:
+        async for message in self._socket:
+            answer = message.json()
+            waiting = self._answers.pop(answer.get("id", 0), None)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(answer)
+
+    async def call(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
+        """One command of the DevTools protocol."""
+        self._last += 1
+        self._answers[self._last] = asyncio.get_running_loop().create_future()
+        command: dict[str, Any] = {"id": self._last, "method": method, "params": parameters}
+        if session is not None:
+            command["sessionId"] = session
+        await self._socket.send_json(command)
+        answer = await asyncio.wait_for(self._answers[self._last], EVALUATE_TIMEOUT_S)
+        assert "error" not in answer, answer
+        result: dict[str, Any] = answer["result"]
+        return result
+
+    async def open(self, url: str) -> Page:
+        """A page of its own, loaded."""
+        target = await self.call("Target.createTarget", url="about:blank")
+        attached = await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
+        page = Page(self, attached["sessionId"])
+        await self.call("Page.navigate", page.session, url=url)
+        await page.evaluate(
+            f"new Promise((resolve) => {{ const look = () => location.href === {url!r} && "
+            "document.readyState === 'complete' ? resolve() : setTimeout(look, 10); look(); })"
+        )
+        return page
+
+
+class Page:
+    """One tab."""
+
+    def __init__(self, browser: Browser, session: str) -> None:
+        self.browser = browser
+        self.session = session
+
+    async def evaluate(self, expression: str) -> Any:
+        """The value of an expression; of a promise, what it resolves to. Raises PageError."""
+        answer = await self.browser.call(
+            "Runtime.evaluate",
+            self.session,
+            expression=expression,
+            awaitPromise=True,
+            returnByValue=True,
+        )
+        if "exceptionDetails" in answer:
+            raise PageError(answer["exceptionDetails"])
+        return answer["result"].get("value")
