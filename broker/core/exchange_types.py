@@ -11,9 +11,10 @@ from typing import Any
 
 from broker.core.binding import Binding
 from broker.core.errors import CommandInvalid, PreconditionFailed
-from broker.core.exchange import Exchange
+from broker.core.exchange import Exchange, accept_all
 from broker.core.hash_ring import HashRing
 from broker.core.headers_match import HeadersBindings
+from broker.core.message import Message
 from broker.core.topic_trie import TopicTrie
 
 
@@ -160,3 +161,16 @@ def exchange_class(type_name: str, arguments: dict[str, Any]) -> tuple[type[Exch
     if type_name not in TYPES:
         raise CommandInvalid(f"unknown exchange type '{type_name}'")
     return TYPES[type_name], delays
+
+
+def publish_named(exchange: TopicExchange, message: Message) -> int:
+    """Publish to a topic of the broker's own ($SYS, $sparkplug): only to bindings that name its first word.
+
+    AMQP's `#` matches such topics too (MQTT's does not, [MQTT-4.7.2-1]), but whoever binds with it did not ask for the
+    broker's own. ROUTED, STORED, REFUSED or'ed.
+    """
+    first_word = message.routing_key.partition(b".")[0]
+    if not exchange.trie.has_first_word(first_word):
+        return 0
+    named = [each for each in exchange.trie.matches(message.routing_key) if each.key.partition(b".")[0] == first_word]
+    return accept_all(message, {binding.destination: None for binding in named})

@@ -84,6 +84,14 @@ cdef class Message:
         """How long it is of use, from its publication on; -1: for ever."""
         return self.message.expiration_ms
 
+    def again(self, bytes routing_key, body=None) -> Message:
+        """The same once more under another routing key, or with another body as well; with its flags."""
+        cdef bytes copied = self.body if body is None else body
+        cdef Message copy = Message(self.exchange, routing_key, self.raw_properties, copied)
+        copy.message.flags = self.message.flags
+        copy.message.publisher = self.message.publisher
+        return copy
+
     def __eq__(self, other):
         """The same message, not one like it."""
         return isinstance(other, Message) and (<Message>other).message == self.message

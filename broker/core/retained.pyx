@@ -76,6 +76,13 @@ cdef class Retained:
         return view
 
 
+def retained_as(Message message) -> Retained:
+    """A message as if it were retained under its topic: for topics that are computed when somebody asks."""
+    cdef Retained retained = Retained.__new__(Retained)
+    retained.message = message_ref(message.message)
+    return retained
+
+
 cdef class RetainedMessages(Contributor):
     """The retained messages of one vhost."""
 

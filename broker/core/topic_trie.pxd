@@ -48,6 +48,8 @@ cdef class TopicTrie:
     # Appends each value of each binding key that matches, once per pair. Raises LimitExceeded, MemoryError.
     cdef int match(self, const char* key, size_t size, list found) except -1
     cpdef list matches(self, bytes routing_key)
+    # Whether any key has this literal first word.
+    cpdef bint has_first_word(self, bytes first_word)
     # Drops every value and every node. The garbage collector does not look into a trie: whoever lets go of one that may
     # be part of a cycle calls this.
     cpdef clear(self)

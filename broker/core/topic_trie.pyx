@@ -22,7 +22,9 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.string cimport memcmp, memcpy, memset
 
-from broker.core.topic_words cimport TOPIC_WORDS_MAX, edge_hash, is_word, next_word, split, trie_word_t
+from broker.core.topic_words cimport (
+    TOPIC_WORDS_MAX, edge_hash, is_word, next_word, split, trie_word_t, word_hash,
+)
 
 import os
 
@@ -470,6 +472,13 @@ cdef class TopicTrie:
         for node in range(self.nodes_used):
             self.nodes[node].mark = 0
         self.mark = 0
+
+    cpdef bint has_first_word(self, bytes first_word):
+        cdef trie_word_t word
+        word.start = first_word
+        word.size = <uint32_t>len(first_word)
+        word.hash = word_hash(self.seed, word.start, word.size)
+        return self.child_of(0, &word) != 0
 
     cpdef list matches(self, bytes routing_key):
         """The values of all binding keys that match, once per (key, value)."""
