@@ -220,6 +220,7 @@ class Negotiation:
             raise AmqpError(530, f"vhost {virtual_host} not found")
         if not connection.user.may_access(virtual_host):
             raise AmqpError(530, f"access to vhost '{virtual_host}' refused for user '{connection.user.name}'")
+        connection.broker.presence.enter(connection.user.name, virtual_host)
         connection.vhost = vhost
         connection.state = RUNNING
         if self.timer is not None:
@@ -257,6 +258,7 @@ class Negotiation:
                 raise AmqpError(
                     504, f"channel number {number} is above the negotiated maximum {connection.channel_max}"
                 )
+            connection.broker.presence.open_channel(connection.user.name)
             connection.open_channel(number)
             connection.endpoint.channels_opened += 1
             connection.write(CHANNEL_OPEN_OK_START + number.to_bytes(2, "big") + CHANNEL_OPEN_OK_END)
@@ -283,6 +285,7 @@ class Negotiation:
     def end_channel(self, channel: Channel) -> None:
         """The channel's number is free again."""
         self.connection.endpoint.on_channel_ended(channel)
+        self.connection.broker.presence.close_channel(self.connection.user.name)
         self.connection.forget_channel(channel.number)
 
     # ── blocked ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -373,9 +376,11 @@ class Negotiation:
         for channel in list(connection.channels.values()):
             channel.close()
             connection.endpoint.on_channel_ended(channel)
+            connection.broker.presence.close_channel(connection.user.name)
         connection.channels.clear()
         for queue in list(connection.endpoint.exclusive_queues.pop(connection, ())):
             vhost.remove_queue(queue)
+        connection.broker.presence.leave(connection.user.name, vhost.name)
         connection.vhost = None
 
 

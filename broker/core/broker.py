@@ -20,6 +20,7 @@ from broker.core.delayed import Delayed
 from broker.core.errors import InvalidPath
 from broker.core.intake import Intake
 from broker.core.parameters import Parameters
+from broker.core.presence import Presence
 from broker.core.queue import Queue
 from broker.core.totals import QueueTotals, exchange_totals
 from broker.core.vhost import VirtualHost
@@ -70,6 +71,7 @@ class Broker:
         self.access = Access(store, clock)
         self.delayed = Delayed(store, clock, self.publish_delayed)
         self.parameters = Parameters(store)
+        self.presence = Presence(self.parameters)
         self.alarms: dict[str, str] = {}
         self.publishing: set[Blockable] = set()
         self.intake = Intake()

@@ -1,0 +1,64 @@
+"""Who is connected: connections of each vhost and user, channels, and the operators' limits of these.
+
+Owns counting and refusing. Refuses to know connections: a dialect says who comes and goes, and tells its peer.
+
+Invariant: whoever `enter`ed leaves once; a channel that was counted is counted out with or before its connection.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from broker.core.errors import LimitExceeded
+from broker.core.parameters import Parameters
+
+
+class Presence:
+    """Of all dialects."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        """`parameters`: the limits."""
+        self.parameters = parameters
+        self.in_vhost: Counter[str] = Counter()
+        self.of_user: Counter[str] = Counter()
+        self.channels: Counter[str] = Counter()
+        self.refused = 0
+
+    def enter(self, user: str, vhost: str) -> None:
+        """A connection of the user comes into the vhost. Raises LimitExceeded, in RabbitMQ's words."""
+        limit = self.parameters.vhost_limit(vhost, "max-connections")
+        if limit is not None and self.in_vhost[vhost] >= limit:
+            self.refuse(f"access to vhost '{vhost}' refused for user '{user}': connection limit ({limit}) is reached")
+        limit = self.parameters.user_limit(user, "max-connections")
+        if limit is not None and self.of_user[user] >= limit:
+            self.refuse(f"connection refused for user '{user}': user connection limit ({limit}) is reached")
+        self.in_vhost[vhost] += 1
+        self.of_user[user] += 1
+
+    def leave(self, user: str, vhost: str) -> None:
+        """It is gone."""
+        count_out(self.in_vhost, vhost)
+        count_out(self.of_user, user)
+
+    def open_channel(self, user: str) -> None:
+        """One of the user's connections opens a channel. Raises LimitExceeded."""
+        limit = self.parameters.user_limit(user, "max-channels")
+        if limit is not None and self.channels[user] >= limit:
+            self.refuse(f"number of channels opened for user '{user}' has reached the maximum allowed limit ({limit})")
+        self.channels[user] += 1
+
+    def close_channel(self, user: str) -> None:
+        """It is gone."""
+        count_out(self.channels, user)
+
+    def refuse(self, text: str) -> None:
+        """Count, and say why."""
+        self.refused += 1
+        raise LimitExceeded(text)
+
+
+def count_out(counter: Counter[str], name: str) -> None:
+    """One less; names without any are forgotten."""
+    counter[name] -= 1
+    if counter[name] <= 0:
+        del counter[name]

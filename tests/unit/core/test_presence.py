@@ -1,0 +1,54 @@
+"""Limits of connections and channels, by vhost and user: RabbitMQ's words and reply code over AMQP, too."""
+
+from __future__ import annotations
+
+import pytest
+
+from broker.core.errors import LimitExceeded
+from tests.support.peer import Peer
+
+
+def test_connections_of_a_vhost_and_of_a_user_are_limited(core):
+    presence, parameters = core.broker.presence, core.broker.parameters
+    parameters.set_vhost_limit("/", "max-connections", 2)
+    parameters.set_user_limit("ann", "max-connections", 1)
+    presence.enter("ann", "/")
+    with pytest.raises(LimitExceeded, match="user connection limit \\(1\\) is reached"):
+        presence.enter("ann", "/")
+    presence.enter("bob", "/")
+    with pytest.raises(LimitExceeded, match="connection limit \\(2\\) is reached"):
+        presence.enter("bob", "/")
+
+    presence.leave("ann", "/")
+    presence.enter("bob", "/")
+    assert (presence.in_vhost, presence.of_user, presence.refused) == ({"/": 2}, {"bob": 2}, 2)
+
+
+def test_a_negative_limit_is_none_and_zero_lets_nobody_in(core):
+    presence, parameters = core.broker.presence, core.broker.parameters
+    parameters.set_vhost_limit("/", "max-connections", -1)
+    presence.enter("ann", "/")
+    parameters.set_vhost_limit("/", "max-connections", 0)
+    with pytest.raises(LimitExceeded):
+        presence.enter("bob", "/")
+
+
+def test_over_amqp_the_connection_is_refused_with_530(core):
+    core.connect()
+    core.broker.parameters.set_vhost_limit("/", "max-connections", 1)
+    with pytest.raises(AssertionError, match=r"530.*connection limit \(1\) is reached"):
+        Peer(core).handshake()
+
+
+def test_channels_of_a_user_are_limited_and_given_back(core):
+    core.broker.parameters.set_user_limit("guest", "max-channels", 2)
+    peer = core.connect()
+    peer.call("channel.open", 2)
+    peer.call("channel.close", 2)
+    peer.call("channel.open", 3)
+    refused = peer.call("channel.open", 4)
+    assert (refused.name, refused.fields["reply_code"]) == ("connection.close", 530)
+
+    peer.connection.lost("gone")
+    assert core.broker.presence.channels == {}
+    assert core.broker.presence.of_user == {}
