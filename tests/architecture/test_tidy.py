@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from broker.config import Settings
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.sources import ROOT, source_files
 
 FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 60
@@ -31,20 +29,11 @@ FUNCTION = re.compile(
 )
 
 
-def _files(*suffixes: str) -> list[Path]:
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    paths = (ROOT / line for line in listed.stdout.splitlines())
-    return sorted(path for path in paths if path.suffix in suffixes and path.is_file())
-
-
 def _name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-CODE = _files(".py", ".pyx", ".pxd")
+CODE = source_files(".py", ".pyx", ".pxd")
 PRODUCT = [path for path in CODE if path.relative_to(ROOT).parts[0] in {"broker", "storage", "bridges"}]
 
 
