@@ -14,6 +14,7 @@ from broker.amqp.unacked cimport Unacked
 from broker.core.exchange cimport Exchange
 from broker.core.intake cimport Intake
 from broker.core.publisher cimport Publisher
+from broker.core.queue cimport Queue
 from broker.wire.output cimport Output
 from broker.core.message cimport message_t
 
@@ -53,6 +54,7 @@ cdef class Channel(Publisher):
     cdef readonly uint32_t prefetch_count   # of the channel (basic.qos global); 0: no limit
     cdef readonly uint32_t consumer_prefetch_count  # for consumers that come
     cdef uint32_t unacked_max
+    cdef Queue unwoken                      # of the deliveries settled one by one in this read; None: nothing to wake
 
     cdef readonly uint64_t messages_published
 
@@ -60,6 +62,9 @@ cdef class Channel(Publisher):
     cdef int on_header(self, const char* payload, size_t size) except -1
     cdef int on_body(self, const char* payload, size_t size) except -1
     cdef int finish_message(self) except -1
+    # What was acknowledged one by one gives credit. The queue is told once for all that come in a row in one read; and
+    # before anything else is looked at, so that it makes no difference.
+    cdef int wake_settled(self) except -1
     cdef void send_return(self, message_t* message) noexcept
 
 

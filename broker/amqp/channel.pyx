@@ -26,9 +26,8 @@ from broker.core.queue cimport COMPLETE, DISCARD, REQUEUE, Queue
 from broker.core.target cimport Consumer
 from broker.wire.output cimport Output, output_neglected
 
-from broker.amqp import consuming, dispatch
+from broker.amqp import consuming, dispatch, rights
 from broker.amqp.translate import AmqpError
-from broker.core.errors import AccessRefused, NotFound
 
 cdef enum:
     FLAGS_DELIVERY_MODE = 0x1000    # property flags (§4.2.6.1): delivery-mode alone, what most publishers send
@@ -83,6 +82,7 @@ cdef class Channel(Publisher):
         elif number == BASIC_REJECT and size == 13:
             on_settle(self, load64(payload + 4), False, REQUEUE if payload[12] & 1 else DISCARD)
         else:
+            self.wake_settled()
             dispatch.on_method(self, number, payload[:size])
         return 0
 
@@ -163,6 +163,14 @@ cdef class Channel(Publisher):
     def settle(self, uint64_t tag, bint multiple, int outcome):
         """Settles by delivery tag (also what a transaction kept). Raises AmqpError 406 for an unknown tag."""
         settle(self, tag, multiple, outcome)
+        self.wake_settled()
+
+    cdef int wake_settled(self) except -1:
+        cdef Queue queue = self.unwoken
+        if queue is not None:
+            self.unwoken = None
+            wake_after(self, queue)
+        return 0
 
     def requeue_all(self):
         """Gives every delivery back to its queue: the channel closes, or basic.recover(requeue=true)."""
@@ -273,6 +281,7 @@ cdef class Channel(Publisher):
         # The queue must not choose a consumer of this channel for what comes back, nor vanish before it is back.
         for consumer in consumers.values():
             consumer.stop()
+        self.wake_settled()
         self.requeue_all()
         for consumer in consumers.values():
             consumer.queue.remove_consumer(consumer)
@@ -339,7 +348,7 @@ cdef inline int choose_exchange(Channel channel, publish_t* publish) except -1:
     if name == NULL or (<Exchange>exchange).deleted \
             or <size_t>PyBytes_GET_SIZE(<bytes>name) != publish.exchange_size \
             or not same_bytes(PyBytes_AS_STRING(<bytes>name), publish.exchange, publish.exchange_size):
-        channel.exchange = find_exchange(channel, publish.exchange[:publish.exchange_size])
+        channel.exchange = rights.exchange_to_publish_to(channel, publish.exchange[:publish.exchange_size])
     if not channel.publishes:
         channel.publishes = True
         channel.connection.on_first_publish()
@@ -416,21 +425,6 @@ cdef Py_ssize_t publish_whole(Channel channel, const char* data, size_t size, si
     return body - data
 
 
-cdef Exchange find_exchange(Channel channel, bytes name):
-    """Looks an exchange up and checks that the user may publish to it; the answer is kept for the next publish."""
-    cdef Exchange exchange
-    text = name.decode("utf-8", "surrogateescape")
-    exchange = channel.vhost.exchanges.get(text)
-    if exchange is None:
-        raise NotFound(f"no exchange '{text}' in vhost '{channel.vhost.name}'")
-    if not channel.user.may_write(channel.vhost.name, text or "amq.default"):
-        raise AccessRefused(f"access to exchange '{text or 'amq.default'}' in vhost '{channel.vhost.name}' "
-                            f"refused for user '{channel.user.name}'")
-    if exchange.internal:
-        raise AccessRefused(f"cannot publish to internal exchange '{text}' in vhost '{channel.vhost.name}'")
-    return exchange
-
-
 cdef int check_properties(Channel channel, message_t* message) except -1:
     """Reads what the broker must know of the properties. Raises AmqpError for what it must refuse."""
     cdef properties_t found
@@ -467,9 +461,18 @@ cdef int settle(Channel channel, uint64_t tag, bint multiple, int outcome) excep
     cdef Queue queue
     if not multiple:
         queue = channel.unacked.settle(tag, outcome)
+        if queue is None and channel.unwoken is not None:
+            channel.wake_settled()
+            queue = channel.unacked.settle(tag, outcome)
         if queue is None:
             raise AmqpError(406, f"unknown delivery tag {tag}")
-        return wake_after(channel, queue)
+        if channel.unwoken is not queue:
+            channel.wake_settled()
+            channel.unwoken = queue
+        if outcome == REQUEUE:
+            channel.wake_settled()
+        return 0
+    channel.wake_settled()
     if tag == 0:
         tag = channel.delivery_tag
     elif tag > channel.delivery_tag or channel.unacked.count == 0 or tag < channel.unacked.first_tag():

@@ -64,6 +64,8 @@ cdef class AmqpConnection(Connection):
             if self.state == CLOSED:
                 at = size
                 break
+        if self.settling is not None:
+            wake_settled(self)
         if self.untold:
             for channel in self.untold:
                 (<Channel>channel).tell_accepted()
@@ -159,6 +161,8 @@ cdef class AmqpConnection(Connection):
                 raise AmqpError(501, "a heartbeat frame with a payload")
             return 0
         if number == 0 or self.state != RUNNING:
+            if self.settling is not None:
+                wake_settled(self)
             if type != FRAME_METHOD:
                 if self.state == CLOSING:
                     return 0
@@ -177,9 +181,13 @@ cdef class AmqpConnection(Connection):
             self.channel = channel
         if self.in_channel is not channel:
             self.in_channel = channel
+            if self.settling is not None and self.settling is not channel:
+                wake_settled(self)
         if type == FRAME_METHOD:
             self.method = load32(payload) if size >= 4 else 0
             channel.on_method(payload, size)
+            if channel.unwoken is not None:
+                self.settling = channel
         elif type == FRAME_HEADER:
             channel.on_header(payload, size)
         elif type == FRAME_BODY:
@@ -383,6 +391,13 @@ cdef class AmqpConnection(Connection):
         return self.output.bytes_sent
 
 
+cdef int wake_settled(AmqpConnection connection) except -1:
+    """The row of acknowledgements has ended: see Channel.wake_settled."""
+    cdef Channel channel = connection.settling
+    connection.settling = None
+    return channel.wake_settled()
+
+
 cdef inline Py_ssize_t take_publish(AmqpConnection connection, const char* data, size_t size, size_t length) except -1:
     """A basic.publish on the channel of the last frame, with its content, in one step; 0 where it is not so simple."""
     cdef PyObject* channel = <PyObject*>connection.channel          # borrowed
@@ -391,6 +406,8 @@ cdef inline Py_ssize_t take_publish(AmqpConnection connection, const char* data,
             or (<Channel>channel).expects != EXPECT_METHOD or (<Channel>channel).is_closing \
             or connection.state != RUNNING:
         return 0
+    if connection.settling is not None:
+        wake_settled(connection)
     if <PyObject*>connection.in_channel != channel:
         connection.in_channel = <Channel>channel
     connection.method = BASIC_PUBLISH

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker.core.errors import AccessRefused
+from broker.core.errors import AccessRefused, NotFound
 
 if TYPE_CHECKING:
     from broker.amqp.channel import Channel
+    from broker.core.exchange import Exchange
 
 
 def check_configure(channel: Channel, what: str, name: str) -> None:
@@ -23,6 +24,18 @@ def check_write(channel: Channel, what: str, name: str) -> None:
 def check_read(channel: Channel, what: str, name: str) -> None:
     """May the user take messages out?"""
     refuse_unless(channel.user.may_read(channel.vhost.name, name), channel, what, name)
+
+
+def exchange_to_publish_to(channel: Channel, name: bytes) -> Exchange:
+    """The exchange of a publish, where there is one and the user may: kept for the next publish."""
+    text = name.decode("utf-8", "surrogateescape")
+    exchange = channel.vhost.exchanges.get(text)
+    if exchange is None:
+        raise NotFound(f"no exchange '{text}' in vhost '{channel.vhost.name}'")
+    check_write(channel, "exchange", text or "amq.default")
+    if exchange.internal:
+        raise AccessRefused(f"cannot publish to internal exchange '{text}' in vhost '{channel.vhost.name}'")
+    return exchange
 
 
 def refuse_unless(allowed: bool, channel: Channel, what: str, name: str) -> None:

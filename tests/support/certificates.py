@@ -20,7 +20,8 @@ class Authority:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         self._openssl(
-            "req", "-x509", *NEW_KEY, "-keyout", "ca.key", "-out", "ca.pem", "-subj", f"/CN={name}", "-days", "2"
+            *("req", "-x509", *NEW_KEY, "-keyout", "ca.key", "-out", "ca.pem", "-subj", f"/CN={name}", "-days", "2"),
+            *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),  # without it Python 3.13 and later refuse
         )
 
     def _openssl(self, *arguments: str) -> None:
@@ -33,7 +34,7 @@ class Authority:
 
     def issue(self, name: str, subject: str | None = None) -> tuple[Path, Path]:
         """(certificate, key) for a server on 127.0.0.1 or a client; the subject is `/CN=NAME` if not told."""
-        (self.directory / f"{name}.ext").write_text(f"subjectAltName=IP:{HOST}\n")
+        (self.directory / f"{name}.ext").write_text(f"subjectAltName=IP:{HOST}\nauthorityKeyIdentifier=keyid\n")
         self._openssl(
             *("req", *NEW_KEY, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", subject or f"/CN={name}")
         )
