@@ -80,6 +80,8 @@ class WebSocket(Section, frozen=True):
     """Null: no TLS listener. Needs `tls.certificate` and `tls.key`. By custom 15676."""
     on_management_port: bool = True
     """Serve the same paths on `management.port`, too."""
+    on_plain_ports: bool = False
+    """Serve who begins with an HTTP request on the dialects' own plain ports, too (`amqp.port`)."""
     origins: list[str] = field(default_factory=list)
     """The pages that may connect, as browsers name them: `https://example.org`. None: all of them."""
     trusted_proxies: list[str] = field(default_factory=list)

@@ -43,6 +43,7 @@ from broker.net.turn import Turn
 from broker.turn import BrokerTurn
 from broker.version import VERSION
 from broker.websocket.connection import WebSocketConnection
+from broker.websocket.sniffing import sniffing
 from broker.websockets import websocket_endpoint
 from broker.wire.buffers import BufferPool
 from broker.wire.connection import Connection
@@ -171,7 +172,9 @@ class Server:
         """Listen on a section's `port` by the poller, and on its `tls_port` by the loop's transports."""
         tls = self.settings.tls
         if section.port is not None:
-            self.poller.listen(self._bind(name, section.address, section.port).fileno(), self.listeners[-1], factory)
+            on_both = name != "websocket" and self.settings.websocket.on_plain_ports
+            plain = sniffing(self.websockets, factory) if on_both else factory
+            self.poller.listen(self._bind(name, section.address, section.port).fileno(), self.listeners[-1], plain)
         if section.tls_port is not None and tls.certificate is not None and tls.key is not None:
             context = server_context(tls.certificate, tls.key, tls.ca, tls.verify)
             listener = self._bind(tls_name, section.address, section.tls_port, context)

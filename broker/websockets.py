@@ -15,8 +15,14 @@ from broker.websocket.native import SUBPROTOCOLS, NativeEndpoint
 from broker.wire.connection import Connection
 
 
-def websocket_endpoint(broker: Broker, settings: Settings, *, amqp: Callable[[Any], Connection]) -> WebSocketEndpoint:
-    """The endpoint of `websocket:`. `amqp(listener)` makes connections of that dialect."""
+def websocket_endpoint(
+    broker: Broker,
+    settings: Settings,
+    *,
+    amqp: Callable[[Any], Connection],
+    mqtt: Callable[[Any], Connection] | None = None,
+) -> WebSocketEndpoint:
+    """The endpoint of `websocket:`. `amqp(listener)`, `mqtt(listener)` make connections of those dialects."""
     section = settings.websocket
     native = NativeEndpoint(
         broker, settings.limits, anonymous_user=settings.anonymous.user if settings.anonymous.enabled else ""
@@ -32,6 +38,9 @@ def websocket_endpoint(broker: Broker, settings: Settings, *, amqp: Callable[[An
             in_text=frozenset(name for name, encoding in SUBPROTOCOLS.items() if encoding == "json"),
         ),
     }
+    if mqtt is not None:
+        # [MQTT-6.0.0-3]: a client names "mqtt"; those of 3.1 name "mqttv3.1".
+        paths["/ws"] = Path(lambda listener, _subprotocol: mqtt(listener), ("mqtt", "mqttv3.1"))
     return WebSocketEndpoint(
         broker.clock,
         settings.limits,

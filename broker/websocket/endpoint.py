@@ -13,7 +13,7 @@ import ipaddress
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from broker.websocket.closing import PROTOCOL_ERROR
 from broker.websocket.upgrade import (
@@ -51,6 +51,15 @@ class Path(NamedTuple):
     """The dialect is given whole messages, not a stream."""
     in_text: frozenset[str] = frozenset()
     """The subprotocols ("": none) whose messages are text."""
+
+
+class Timed(Protocol):
+    """A connection whose time is measured here."""
+
+    timer: Any
+
+    def cut(self, reason: str) -> None:
+        """The peer has had its time."""
 
 
 class WebSocketEndpoint:
@@ -93,7 +102,7 @@ class WebSocketEndpoint:
 
     # ── the upgrade ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def await_upgrade(self, connection: WebSocketConnection) -> None:
+    def await_upgrade(self, connection: Timed) -> None:
         """The client has this long for its request."""
         self._cut_later(connection, self.handshake_timeout_ms, "upgrade")
 
@@ -173,8 +182,8 @@ class WebSocketEndpoint:
         """The peer has sent Close first."""
         self.closed[code] += 1
 
-    def forget(self, connection: WebSocketConnection) -> None:
-        """The connection is lost."""
+    def forget(self, connection: Any) -> None:
+        """The connection is lost, or somebody else's."""
         self._stop_timer(connection)
         self.connections.discard(connection)
         for place in self._ping_places:
@@ -184,7 +193,7 @@ class WebSocketEndpoint:
         """Call when nobody is on the stack."""
         self.clock.call_at(self.clock.now_ms, callback)
 
-    def _cut_later(self, connection: WebSocketConnection, wait_ms: int, what: str) -> None:
+    def _cut_later(self, connection: Timed, wait_ms: int, what: str) -> None:
         def cut() -> None:
             connection.timer = None
             self.timed_out[what] += 1
@@ -193,7 +202,7 @@ class WebSocketEndpoint:
         self._stop_timer(connection)
         connection.timer = self.clock.call_at(self.clock.now_ms + wait_ms, cut)
 
-    def _stop_timer(self, connection: WebSocketConnection) -> None:
+    def _stop_timer(self, connection: Timed) -> None:
         if connection.timer is not None:
             connection.timer.cancel()
             connection.timer = None

@@ -11,8 +11,14 @@ from tests.support.server import HOST, HubbubServer, free_port
 
 @pytest.fixture(scope="package")
 def websocket_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubbubServer]:
-    settings = {"websocket.address": HOST, "websocket.port": free_port(), "management.port": free_port()}
+    settings = {
+        "websocket.address": HOST,
+        "websocket.port": free_port(),
+        "websocket.on_plain_ports": "true",
+        "management.port": free_port(),
+    }
     running = HubbubServer(tmp_path_factory.mktemp("websocket"), settings)
+    running.settings["amqp.port"] = running.port
     running.start()
     try:
         yield running
@@ -22,7 +28,7 @@ def websocket_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hubbu
         running.kill()
 
 
-@pytest.fixture(params=["websocket.port", "management.port"])
+@pytest.fixture(params=["websocket.port", "management.port", "amqp.port"])
 def url(websocket_server: HubbubServer, request: pytest.FixtureRequest) -> str:
-    """The same paths on both ports."""
+    """The same paths on every port that serves them."""
     return f"ws://{HOST}:{websocket_server.settings[request.param]}"
