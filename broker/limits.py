@@ -79,6 +79,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Queues of one vhost."""
     exchanges_max: int = 1_048_576
     """Exchanges of one vhost."""
+    bindings_max: int = 4_194_304
+    """Bindings of one vhost, subscriptions to topics among them."""
     routes_cached_max: int = 4_096
     """Routing keys whose targets one exchange remembers."""
     queue_memory_bytes_max: int = 16 * MIB

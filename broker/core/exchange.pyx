@@ -8,7 +8,7 @@ from broker.core.properties cimport (
     PROPERTY_HEADERS, properties_scan, properties_t, table_value,
 )
 from broker.core.route_cache cimport Route, RouteCache, cached_t
-from broker.core.target cimport Target
+from broker.core.target cimport ROUTED, STORED, Target
 from storage.octets cimport same_bytes
 from storage.records cimport (
     MESSAGE_HAS_HEADERS, message_properties, message_routing_key, message_t,
@@ -99,7 +99,7 @@ cdef class Exchange:
     def publish_special(self, message) -> int:
         """Delayed messages, and sender-selected distribution (CC and BCC headers): the rare ways, in Python."""
         if self.delays and self.vhost.delay(self, message):
-            return 3                            # ROUTED | STORED: accepted when the delayed index is on disk
+            return ROUTED | STORED              # accepted when the delayed index is on disk
         return self.vhost.publish_carbon_copies(self, message)
 
     def count_routed(self, size_t targets):

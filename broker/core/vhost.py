@@ -57,6 +57,7 @@ class VirtualHost:
         self.exchanges: dict[str, Exchange] = {}
         self.by_alternate: defaultdict[str, set[Exchange]] = defaultdict(set)
         self.queues: dict[str, Queue] = {}
+        self.binding_count = 0
         self.reply_targets: dict[str, Any] = {}
         self.policies = Policies(self)
         self.retained = RetainedMessages(name, self.store, self.clock, self.limits)
@@ -370,6 +371,8 @@ class VirtualHost:
         existing: Binding | None = source.bindings.get(binding.identity)
         if existing is not None:
             return existing
+        if self.binding_count >= self.limits.bindings_max:
+            raise LimitExceeded(f"vhost '{self.name}' has its limit of {self.limits.bindings_max} bindings")
         self.add_binding(binding)
         self.put_binding(binding)
         return binding
@@ -394,6 +397,7 @@ class VirtualHost:
         """Wire a binding up. Raises PreconditionFailed where the exchange's type refuses it."""
         binding.source.add(binding)
         binding.source.bindings[binding.identity] = binding
+        self.binding_count += 1
         if binding.destination_kind == QUEUE:
             binding.destination.bindings.add(binding)
         else:
@@ -420,6 +424,7 @@ class VirtualHost:
         source = binding.source
         if source.bindings.pop(binding.identity, None) is None:
             return False
+        self.binding_count -= 1
         source.remove(binding)
         if binding.destination_kind == QUEUE:
             binding.destination.bindings.discard(binding)

@@ -108,6 +108,21 @@ def test_limits_of_queues_and_exchanges(make_core):
         vhost.declare_exchange("f", "direct")
 
 
+def test_the_limit_of_bindings_counts_those_that_are_there(make_core):
+    vhost = make_core(bindings_max=2).vhost
+    queue = vhost.declare_queue("q")
+    exchange = vhost.declare_exchange("e", "topic")
+    for key in (b"a", b"b"):
+        vhost.bind(exchange, queue, QUEUE, key)
+    vhost.bind(exchange, queue, QUEUE, b"b")  # it is there
+    with pytest.raises(errors.LimitExceeded):
+        vhost.bind(exchange, queue, QUEUE, b"c")
+    vhost.unbind(exchange, queue, QUEUE, b"a")
+    vhost.bind(exchange, queue, QUEUE, b"c")
+    vhost.delete_exchange("e")
+    assert vhost.binding_count == 0
+
+
 # ── bindings ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
