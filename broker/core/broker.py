@@ -80,6 +80,7 @@ class Broker:
         self.queues_deleted = 0
         self.deleted_counts: dict[str, int] = {}
         self.deleted_exchange_counts: Counter[str] = Counter()
+        self.deleted_retained_counts: Counter[str] = Counter()
         self.definitions_changed = 0
 
     # ── start and stop ────────────────────────────────────────────────────────────────────────────────────────────
@@ -171,6 +172,8 @@ class Broker:
         for exchange in list(vhost.exchanges.values()):
             if not exchange.deleted:
                 vhost.remove_exchange(exchange)
+        vhost.retained.remove_all()
+        self.deleted_retained_counts.update(vhost.retained.counts)
         vhost.policies.clear()
         self.access.delete_vhost(name)
         self.parameters.forget_vhost(name)
@@ -222,6 +225,13 @@ class Broker:
         exchange = vhost.exchanges.get(exchange_name) if vhost is not None else None
         if vhost is not None and exchange is not None:
             vhost.publish_carbon_copies(exchange, message)
+
+    def retained_counts(self) -> dict[str, int]:
+        """What is retained now, and what happened to it, over all vhosts (`core.retained`)."""
+        total = Counter(self.deleted_retained_counts)
+        for vhost in self.vhosts.values():
+            total.update(vhost.retained.counts)
+        return dict(total)
 
     # ── back-pressure (law 3) ─────────────────────────────────────────────────────────────────────────────────────
 

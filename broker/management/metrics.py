@@ -32,6 +32,7 @@ class BrokerMetrics(Collector):
         yield from self._objects()
         yield from self._websockets()
         yield from self._ledger()
+        yield from self._retained()
         yield from self._store()
         if self.per_queue:
             yield from self._queues()
@@ -123,6 +124,17 @@ class BrokerMetrics(Collector):
         for word, count in sorted(counts.items()):
             total.add_metric([word], count)
         yield total
+
+    def _retained(self) -> Iterator[Metric]:
+        counts = dict(self.server.broker.retained_counts())
+        yield GaugeMetricFamily(
+            "hubbub_retained_messages", "Topics with a retained message.", value=counts.pop("messages")
+        )
+        yield GaugeMetricFamily("hubbub_retained_bytes", "Memory of retained messages.", value=counts.pop("bytes"))
+        events = CounterMetricFamily("hubbub_retained", "Retained messages, by what happened.", labels=["event"])
+        for word, count in sorted(counts.items()):
+            events.add_metric([word], count)
+        yield events
 
     def _store(self) -> Iterator[Metric]:
         figures = dict(self.server.store.statistics())

@@ -48,6 +48,9 @@ class ObservedBroker(Protocol):
     def exchange_counts(self) -> Mapping[str, int]:
         """What was published, routed, unroutable and returned."""
 
+    def retained_counts(self) -> Mapping[str, int]:
+        """What is retained, and what happened to it."""
+
     def queue_totals(self) -> Any:
         """core.totals.QueueTotals of all queues."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from broker.core.errors import InvalidPath
+from broker.core.message import Message
 from storage.memory_store import MemoryStore
 
 
@@ -14,6 +15,20 @@ def test_a_new_store_gets_the_default_vhost_and_user(core):
     assert core.broker.vhost("/") is core.vhost
     with pytest.raises(InvalidPath):
         core.broker.vhost("other")
+
+
+def test_a_vhost_takes_what_it_retains_with_it(make_core, core):
+    vhost = core.broker.add_vhost("gone")
+    vhost.retained.keep(Message(b"amq.topic", b"a", b"\0\0", b"kept"))
+    core.vhost.retained.keep(Message(b"amq.topic", b"b", b"\0\0", b"kept"))
+    core.commit()
+    core.broker.delete_vhost("gone")
+    core.broker.add_vhost("gone")
+    core.commit()
+    restarted = make_core(MemoryStore(state=core.crash()))
+    assert core.broker.retained_counts()["cleared"] == 1
+    assert len(restarted.broker.vhost("gone").retained) == 0
+    assert restarted.broker.retained_counts()["messages"] == 1
 
 
 def test_vhosts_are_created_once_and_come_back(make_core, core):

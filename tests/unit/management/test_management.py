@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from broker.core.message import Message
 from broker.management.app import Management, basic_credentials, is_loopback
 from broker.management.metrics import exposition
 from tests.support.peer import Core, Peer
@@ -71,6 +72,7 @@ async def test_prometheus_reads_metrics(server: ObservedCore, core: Core, peer: 
     peer.declare("orders")
     for _ in range(3):
         peer.publish("orders", b"m")
+    core.vhost.retained.keep(Message(b"amq.topic", b"a", b"\0\0", b"kept"))
     core.broker.raise_alarm("disk", "the disk is full")
     async with TestClient(TestServer(Management(server).metrics())) as client:
         text = await (await client.get("/metrics")).text()
@@ -83,6 +85,8 @@ async def test_prometheus_reads_metrics(server: ObservedCore, core: Core, peer: 
     assert 'hubbub_exchange_messages_total{event="published"} 3.0' in text
     assert "hubbub_messages_ready 3.0" in text
     assert "hubbub_connections_refused_total 1.0" in text
+    assert "hubbub_retained_messages 1.0" in text
+    assert 'hubbub_retained_total{event="refused"} 0.0' in text
     assert "hubbub_begun_bytes 0.0" in text
     assert "hubbub_begun_refused_total 0.0" in text
     assert "hubbub_store_file_bytes 4096.0" in text
