@@ -1,5 +1,4 @@
-// amqp_wire: AMQP 0-9-1 as bytes, for a client. Owns the encoding of the methods that the generator sends and the
-// reading of integers. Knows no socket and no state.
+// amqp_wire: AMQP 0-9-1 as bytes, for a client. Owns the encoding of the methods that the generator sends. Knows no socket and no state.
 //
 //   frame:  type:8 channel:16 size:32 payload:size end:8 (0xCE)                                   AMQP 0-9-1 §4.2.3
 //   method payload:  class:16 method:16 arguments
@@ -10,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "wire.h"
 
 enum {
     FRAME_METHOD = 1,
@@ -57,38 +58,8 @@ enum {
 #define CONFIRM_SELECT METHOD(85, 10)
 #define CONFIRM_SELECT_OK METHOD(85, 11)
 
-static inline uint16_t read_short(const uint8_t *bytes) { return (uint16_t)(bytes[0] << 8 | bytes[1]); }
-
-static inline uint32_t read_long(const uint8_t *bytes)
-{
-    uint32_t value;
-
-    memcpy(&value, bytes, sizeof value);
-    return __builtin_bswap32(value);
-}
-
-static inline uint64_t read_longlong(const uint8_t *bytes)
-{
-    uint64_t value;
-
-    memcpy(&value, bytes, sizeof value);
-    return __builtin_bswap64(value);
-}
-
-// Bytes that grow as they are written.
-struct wire {
-    uint8_t *bytes;
-    size_t length, capacity;
-};
-
-void wire_octet(struct wire *wire, unsigned value);
-void wire_short(struct wire *wire, unsigned value);
-void wire_long(struct wire *wire, uint32_t value);
-void wire_longlong(struct wire *wire, uint64_t value);
-void wire_bytes(struct wire *wire, const void *bytes, size_t length);
 void wire_shortstr(struct wire *wire, const char *text);
 void wire_longstr(struct wire *wire, const void *bytes, size_t length);
-void wire_free(struct wire *wire);
 
 // A frame is begun, filled with the calls above, and ended, which fills in its size. begin returns where it starts.
 size_t wire_frame_begin(struct wire *wire, unsigned type, unsigned channel);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "fail.h"
+#include "websocket.h"
 
 int loopback_connect(int port, int source, bool blocking)
 {
@@ -63,10 +64,18 @@ void connection_send_all(struct connection *connection, const void *bytes, size_
     }
 }
 
+static void take_input(struct connection *connection, size_t length)
+{
+    if (connection->websocket)
+        websocket_unframe(connection, length);
+    else
+        connection->input_length += length;
+}
+
 void connection_receive_some(struct connection *connection)
 {
-    size_t room = connection->input_capacity - connection->input_length;
-    ssize_t got = recv(connection->descriptor, connection->input + connection->input_length, room, 0);
+    size_t used = connection->input_length + connection->raw_length, room = connection->input_capacity - used;
+    ssize_t got = recv(connection->descriptor, connection->input + used, room, 0);
 
     if (got < 0 && errno == EINTR)
         return;
@@ -74,12 +83,12 @@ void connection_receive_some(struct connection *connection)
         fail("no answer from the broker: %s", strerror(errno));
     if (got == 0)
         fail("the broker closed the connection while it was being set up");
-    connection->input_length += (size_t)got;
+    take_input(connection, (size_t)got);
 }
 
 void connection_drop_input(struct connection *connection, size_t length)
 {
-    memmove(connection->input, connection->input + length, connection->input_length - length);
+    memmove(connection->input, connection->input + length, connection->input_length - length + connection->raw_length);
     connection->input_length -= length;
 }
 
@@ -102,9 +111,33 @@ static void await_writable(struct connection *connection, bool wanted)
     epoll_ctl(connection->epoll, EPOLL_CTL_MOD, connection->descriptor, &event);
 }
 
+void connection_answer(struct connection *connection, const void *bytes, size_t length)
+{
+    if (connection->websocket)
+        websocket_frame(&connection->answers, bytes, length);
+    else
+        wire_bytes(&connection->answers, bytes, length);
+}
+
+static bool next_pending(struct connection *connection)
+{
+    struct wire spent = connection->leaving;
+
+    if (connection->pending_length)
+        return true;
+    if (!connection->answers.length)
+        return false;
+    spent.length = 0;
+    connection->leaving = connection->answers;
+    connection->answers = spent;
+    connection->pending = connection->leaving.bytes;
+    connection->pending_length = connection->leaving.length;
+    return true;
+}
+
 bool connection_flush(struct connection *connection)
 {
-    while (connection->pending_length) {
+    while (next_pending(connection)) {
         ssize_t sent =
             send(connection->descriptor, connection->pending, connection->pending_length, MSG_NOSIGNAL | MSG_DONTWAIT);
 
@@ -125,8 +158,8 @@ bool connection_flush(struct connection *connection)
 
 bool connection_receive(struct connection *connection)
 {
-    size_t room = connection->input_capacity - connection->input_length;
-    ssize_t got = recv(connection->descriptor, connection->input + connection->input_length, room, MSG_DONTWAIT);
+    size_t used = connection->input_length + connection->raw_length, room = connection->input_capacity - used;
+    ssize_t got = recv(connection->descriptor, connection->input + used, room, MSG_DONTWAIT);
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
@@ -134,7 +167,7 @@ bool connection_receive(struct connection *connection)
         fail("recv: %s", strerror(errno));
     if (got == 0)
         fail("the broker closed the connection of a %s", connection->publisher ? "publisher" : "consumer");
-    connection->input_length += (size_t)got;
+    take_input(connection, (size_t)got);
     return (size_t)got == room;
 }
 
@@ -142,5 +175,7 @@ void connection_close(struct connection *connection)
 {
     close(connection->descriptor);
     free(connection->input);
+    wire_free(&connection->answers);
+    wire_free(&connection->leaving);
     free(connection);
 }

@@ -25,14 +25,13 @@ void consumer_ack(struct consumer *consumer)
 
 static void on_message_end(struct consumer *consumer)
 {
-    struct stream *stream = &consumer->stream;
+    struct stream *stream = consumer->streams;
 
     if (consumer->differing)
         stream->corrupt++;
     if (consumer->redelivered)
         stream->redelivered++;
-    if (!consumer->no_ack)
-        consumer->unacked++;
+    consumer->unacked += !consumer->no_ack;
     consumer->whole_tag = consumer->delivery_tag;
     consumer->awaits = AWAIT_METHOD;
 }
@@ -61,11 +60,19 @@ static void on_body_length(struct consumer *consumer, uint64_t length)
     consumer->differing = consumer->body_length != consumer->body_bytes;
     consumer->awaits = AWAIT_BODY;
     if (consumer->body_length < BODY_HEAD_BYTES) { // it cannot say which message it is
-        consumer->stream.corrupt++;
+        consumer->streams->corrupt++;
         consumer->differing = false;
     }
     if (consumer->body_length == 0)
         on_message_end(consumer);
+}
+
+// Where nobody's number is in the key, the first one counts it as misrouted.
+static inline struct stream *stream_of(const struct consumer *consumer, uint64_t key)
+{
+    uint64_t place = (key - consumer->streams->identity) >> 48;
+
+    return &consumer->streams[place < consumer->stream_count ? place : 0];
 }
 
 static inline void on_body_head(struct consumer *consumer, const uint8_t *payload, uint64_t now)
@@ -75,11 +82,11 @@ static inline void on_body_head(struct consumer *consumer, const uint8_t *payloa
 
     memcpy(head, payload, sizeof head);
     consumer->key = head[0];
-    stream_accept(&consumer->stream, head[0]);
+    stream_accept(stream_of(consumer, head[0]), head[0]);
     if (measurement->on && (head[0] & measurement->sample_mask) == 0)
         histogram_add(&measurement->delivery, now > head[1] ? now - head[1] : 0);
     consumer->comparing = (head[0] & SEQUENCE_MASK) % COMPARE_EVERY == 0 && !consumer->differing;
-    consumer->stream.compared += consumer->comparing;
+    consumer->streams->compared += consumer->comparing;
 }
 
 static inline void on_body(struct consumer *consumer, const uint8_t *payload, uint32_t size, uint64_t now)
@@ -112,9 +119,9 @@ void consumer_on_message(struct consumer *consumer, const uint8_t *body, uint64_
         on_body(consumer, body, (uint32_t)length, now);
 }
 
-void consumer_on_input(struct consumer *consumer, uint64_t now)
+void consumer_on_input(struct connection *connection, uint64_t now)
 {
-    struct connection *connection = consumer->connection;
+    struct consumer *consumer = connection->consumer;
     const uint8_t *frame = connection->input, *end = frame + connection->input_length;
 
     while (end - frame >= FRAME_OVERHEAD_BYTES) {

@@ -16,11 +16,13 @@ enum { ACK_FRAME_BYTES = 21 };
 struct consumer {
     struct connection *connection;
     struct measurement *measurement;
-    struct stream stream;
+    struct stream *streams; // of consecutive numbers, one for each publisher it hears
+    uint64_t stream_count;
     const uint8_t *pattern;
     uint64_t body_bytes; // that every message must have
 
     bool no_ack;
+    unsigned qos; // MQTT: which every message must have
     uint64_t ack_every; // deliveries per basic.ack
     uint64_t delivery_tag; // of the delivery that was begun last
     uint64_t whole_tag;    // … that was completed last: what may be acknowledged
@@ -37,7 +39,7 @@ struct consumer {
     bool redelivered;
 };
 
-void consumer_on_input(struct consumer *consumer, uint64_t now);
+void consumer_on_input(struct connection *connection, uint64_t now);
 // A message that is there as a whole (MQTT).
 void consumer_on_message(struct consumer *consumer, const uint8_t *body, uint64_t length, bool redelivered,
                          uint64_t now);

@@ -33,3 +33,15 @@ void *grow_memory(void *old, size_t bytes)
         fail("no memory for %zu bytes", bytes);
     return memory;
 }
+
+char *text(const char *format, ...)
+{
+    va_list arguments;
+    char *result;
+
+    va_start(arguments, format);
+    if (vasprintf(&result, format, arguments) < 0)
+        fail("no memory");
+    va_end(arguments);
+    return result;
+}

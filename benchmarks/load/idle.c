@@ -1,6 +1,6 @@
-// idle: many connections with one open channel each, opened by a small state machine with a bounded number of
+// idle: many connections, opened by a small state machine with a bounded number of
 // handshakes under way, from several source addresses so that ports do not run out. Then nothing, and what that costs
-// the broker.
+// the broker. What is said in a handshake is the dialect's (amqp_idle.c, mqtt_idle.c).
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,25 +10,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "amqp_wire.h"
 #include "connection.h"
 #include "fail.h"
+#include "idle.h"
 #include "machine.h"
-#include "modes.h"
 
-enum { SOURCES = 40, HANDSHAKE_INPUT_BYTES = 16384, WARM_UP_CONNECTIONS = 100, DESCRIPTORS_SPARE = 64 };
-
-struct handshake {
-    int descriptor; // -1: this place is free
-    bool connected;
-    uint32_t awaits; // the method that must come next
-    size_t length;
-    uint8_t input[HANDSHAKE_INPUT_BYTES];
-};
+enum { SOURCES = 40, WARM_UP_CONNECTIONS = 100, DESCRIPTORS_SPARE = 64 };
 
 static void send_wire(int descriptor, struct wire *wire)
 {
-    if (send(descriptor, wire->bytes, wire->length, MSG_NOSIGNAL) != (ssize_t)wire->length)
+    if (wire->length && send(descriptor, wire->bytes, wire->length, MSG_NOSIGNAL) != (ssize_t)wire->length)
         fail("send in a handshake: %s", strerror(errno));
     wire_free(wire);
 }
@@ -38,81 +29,64 @@ static void begin(struct handshake *handshake, int epoll, const struct options *
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT, .data.ptr = handshake};
 
     handshake->descriptor = loopback_connect(options->port, 1 + (int)(number % SOURCES), false);
+    handshake->number = number;
     handshake->connected = false;
-    handshake->awaits = CONNECTION_START;
     handshake->length = 0;
     if (epoll_ctl(epoll, EPOLL_CTL_ADD, handshake->descriptor, &event))
         fail("epoll_ctl: %s", strerror(errno));
 }
 
-static void on_connected(struct handshake *handshake, int epoll)
+static void on_connected(struct handshake *handshake, const struct dialect *dialect, const struct options *options,
+                         int epoll)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = handshake};
     struct wire wire = {0};
 
     handshake->connected = true;
     epoll_ctl(epoll, EPOLL_CTL_MOD, handshake->descriptor, &event);
-    wire_bytes(&wire, PROTOCOL_HEADER, PROTOCOL_HEADER_BYTES);
+    dialect->greet(handshake, options, &wire);
     send_wire(handshake->descriptor, &wire);
 }
 
-// Answers the method. True when the channel is open.
-static bool advance(struct handshake *handshake, const struct credentials *credentials, const uint8_t *payload,
-                    uint32_t size)
-{
-    struct wire wire = {0};
-    uint32_t frame_max;
-
-    if (read_long(payload) != handshake->awaits)
-        fail_as_broker_says(payload, size);
-    switch (handshake->awaits) {
-    case CONNECTION_START:
-        encode_start_ok(&wire, credentials->user, credentials->password);
-        handshake->awaits = CONNECTION_TUNE;
-        break;
-    case CONNECTION_TUNE:
-        encode_tune_ok(&wire, payload + 4, &frame_max);
-        encode_connection_open(&wire, credentials->vhost);
-        handshake->awaits = CONNECTION_OPEN_OK;
-        break;
-    case CONNECTION_OPEN_OK:
-        encode_channel_open(&wire);
-        handshake->awaits = CHANNEL_OPEN_OK;
-        break;
-    default: return true;
-    }
-    send_wire(handshake->descriptor, &wire);
-    return false;
-}
-
-static bool on_readable(struct handshake *handshake, const struct credentials *credentials)
+static bool on_readable(struct handshake *handshake, const struct dialect *dialect, const struct options *options)
 {
     ssize_t got = recv(handshake->descriptor, handshake->input + handshake->length,
                        HANDSHAKE_INPUT_BYTES - handshake->length, MSG_DONTWAIT);
     bool open = false;
+    size_t unit;
 
     if (got < 0 && errno == EAGAIN)
         return false;
     if (got <= 0)
         fail("the broker closed a connection in the handshake: %s", got ? strerror(errno) : "end of stream");
     handshake->length += (size_t)got;
-    while (handshake->length >= FRAME_OVERHEAD_BYTES) {
-        uint32_t size = read_long(handshake->input + 3);
-        size_t frame = (size_t)size + FRAME_OVERHEAD_BYTES;
+    while ((unit = dialect->measure(handshake->input, handshake->length))) {
+        struct wire wire = {0};
 
-        if (frame > HANDSHAKE_INPUT_BYTES)
-            fail("a frame of %u bytes in the handshake", size);
-        if (handshake->length < frame)
-            break;
-        open = advance(handshake, credentials, handshake->input + FRAME_HEAD_BYTES, size);
-        memmove(handshake->input, handshake->input + frame, handshake->length - frame);
-        handshake->length -= frame;
+        open = dialect->advance(handshake, options, unit, &wire);
+        send_wire(handshake->descriptor, &wire);
+        memmove(handshake->input, handshake->input + unit, handshake->length - unit);
+        handshake->length -= unit;
     }
+    if (handshake->length == HANDSHAKE_INPUT_BYTES)
+        fail("more than %d bytes in the handshake", HANDSHAKE_INPUT_BYTES);
     return open;
 }
 
-// Opens count connections into descriptors. Gives the seconds it took.
-static double open_all(const struct options *options, int *descriptors, uint64_t count)
+static void part(const struct dialect *dialect, int descriptor)
+{
+    struct wire wire = {0};
+
+    dialect->part(&wire);
+    if (send(descriptor, wire.bytes, wire.length, MSG_NOSIGNAL) < 0 && errno != EPIPE && errno != ECONNRESET)
+        fail("send: %s", strerror(errno));
+    wire_free(&wire);
+    close(descriptor);
+}
+
+// Opens count connections into descriptors, or closes each as soon as it is open where there are none. Gives the
+// seconds it took.
+static double open_all(const struct dialect *dialect, const struct options *options, int *descriptors, uint64_t count)
 {
     uint64_t places = options->concurrency < count ? options->concurrency : count, begun = 0, done = 0;
     struct handshake *handshakes = take_memory(places * sizeof *handshakes);
@@ -134,11 +108,15 @@ static double open_all(const struct options *options, int *descriptors, uint64_t
             struct handshake *handshake = events[i].data.ptr;
 
             if (events[i].events & EPOLLOUT && !handshake->connected)
-                on_connected(handshake, epoll);
-            if (!(events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) || !on_readable(handshake, &options->credentials))
+                on_connected(handshake, dialect, options, epoll);
+            if (!(events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) || !on_readable(handshake, dialect, options))
                 continue;
             epoll_ctl(epoll, EPOLL_CTL_DEL, handshake->descriptor, NULL);
-            descriptors[done++] = handshake->descriptor;
+            done++;
+            if (descriptors)
+                descriptors[done - 1] = handshake->descriptor;
+            else
+                part(dialect, handshake->descriptor);
             if (begun < count)
                 begin(handshake, epoll, options, begun++);
         }
@@ -159,17 +137,10 @@ static uint64_t count_closed(const int *descriptors, uint64_t count)
     return closed;
 }
 
-static void close_all(const int *descriptors, uint64_t count)
+static void close_all(const struct dialect *dialect, const int *descriptors, uint64_t count)
 {
-    for (uint64_t i = 0; i < count; i++) {
-        struct wire wire = {0};
-
-        encode_connection_close(&wire);
-        if (send(descriptors[i], wire.bytes, wire.length, MSG_NOSIGNAL) < 0 && errno != EPIPE && errno != ECONNRESET)
-            fail("send: %s", strerror(errno));
-        wire_free(&wire);
-        close(descriptors[i]);
-    }
+    for (uint64_t i = 0; i < count; i++)
+        part(dialect, descriptors[i]);
 }
 
 static void raise_descriptor_limit(uint64_t wanted)
@@ -187,7 +158,7 @@ static void raise_descriptor_limit(uint64_t wanted)
         fail("%llu open files are needed, and not allowed: %s", (unsigned long long)wanted, strerror(errno));
 }
 
-void mode_idle(const struct options *options)
+void run_idle(const struct dialect *dialect, const struct options *options)
 {
     uint64_t count = options->connections;
     int *descriptors = take_memory(count * sizeof *descriptors);
@@ -198,18 +169,18 @@ void mode_idle(const struct options *options)
     raise_descriptor_limit(count + DESCRIPTORS_SPARE);
     process_tree_name(&broker, options->broker_pids);
     // The first connections load code and fill caches, which is not the price of a connection.
-    open_all(options, descriptors, WARM_UP_CONNECTIONS < count ? WARM_UP_CONNECTIONS : count);
-    close_all(descriptors, WARM_UP_CONNECTIONS < count ? WARM_UP_CONNECTIONS : count);
+    open_all(dialect, options, descriptors, WARM_UP_CONNECTIONS < count ? WARM_UP_CONNECTIONS : count);
+    close_all(dialect, descriptors, WARM_UP_CONNECTIONS < count ? WARM_UP_CONNECTIONS : count);
     sleep_ns(1000000000);
 
     process_tree_refresh(&broker);
     before = process_tree_resident(&broker);
     cpu_before = process_tree_cpu_seconds(&broker);
-    connecting = open_all(options, descriptors, count);
+    connecting = open_all(dialect, options, descriptors, count);
     cpu_before = process_tree_cpu_seconds(&broker) - cpu_before;
-    printf("{\"mode\": \"idle\", \"connections\": %llu, \"connects_per_second\": %.1f, \"connect_broker_cpu_seconds\": "
+    printf("{\"mode\": \"%s\", \"connections\": %llu, \"connects_per_second\": %.1f, \"connect_broker_cpu_seconds\": "
            "%.2f, ",
-           (unsigned long long)count, (double)count / connecting, cpu_before);
+           options->mode, (unsigned long long)count, (double)count / connecting, cpu_before);
 
     sleep_ns(2000000000); // what the connects left to do
     process_tree_refresh(&broker);
@@ -222,5 +193,25 @@ void mode_idle(const struct options *options)
            ((double)with.total_bytes - (double)before.total_bytes) / (double)count);
     printf("\"idle_seconds\": %.2f, \"idle_cpu_percent\": %.3f, ", options->seconds, idle_cpu / options->seconds * 100);
     printf("\"faults\": {\"closed_by_broker\": %llu}}\n", (unsigned long long)count_closed(descriptors, count));
-    close_all(descriptors, count);
+    close_all(dialect, descriptors, count);
+}
+
+void run_storm(const struct dialect *dialect, const struct options *options)
+{
+    uint64_t count = options->connections, warm_up = WARM_UP_CONNECTIONS < count ? WARM_UP_CONNECTIONS : count;
+    struct process_tree broker = {0};
+    double seconds, cpu, own;
+
+    process_tree_name(&broker, options->broker_pids);
+    open_all(dialect, options, NULL, warm_up);
+    process_tree_refresh(&broker);
+    cpu = process_tree_cpu_seconds(&broker);
+    own = own_cpu_seconds();
+    seconds = open_all(dialect, options, NULL, count);
+    cpu = process_tree_cpu_seconds(&broker) - cpu;
+    own = own_cpu_seconds() - own;
+    printf("{\"mode\": \"%s\", \"connections\": %llu, \"seconds\": %.3f, \"connects_per_second\": %.1f, ", options->mode,
+           (unsigned long long)count, seconds, (double)count / seconds);
+    printf("\"broker_cpu_seconds\": %.2f, \"broker_cores\": %.3f, \"own_cores\": %.3f, \"faults\": {}}\n", cpu,
+           cpu / seconds, own / seconds);
 }

@@ -50,7 +50,19 @@ struct publisher *load_publisher(struct load *load, uint64_t index, struct conne
     if (options->rate > 0)
         publisher->interval_ns = (uint64_t)(1e9 / options->rate * (double)load->publisher_count);
     connection->publisher = publisher;
+    if (!connection->on_input)
+        connection->on_input = publisher_on_input;
     return publisher;
+}
+
+void load_streams(struct load *load, struct consumer *consumer, uint64_t first, uint64_t count)
+{
+    free(consumer->streams);
+    consumer->streams = take_memory(count * sizeof *consumer->streams);
+    consumer->stream_count = count;
+    for (uint64_t i = 0; i < count; i++)
+        consumer->streams[i] =
+            (struct stream){.identity = (first + i) << 48, .stride = 1, .published = &load->drained_count};
 }
 
 struct consumer *load_consumer(struct load *load, uint64_t index, struct connection *connection, uint64_t stream_number)
@@ -64,18 +76,20 @@ struct consumer *load_consumer(struct load *load, uint64_t index, struct connect
     consumer->body_bytes = options->body_bytes;
     consumer->no_ack = true;
     consumer->ack_every = options->prefetch_count / 4 ? options->prefetch_count / 4 : 1;
-    consumer->stream.identity = stream_number << 48;
-    consumer->stream.published = &load->drained_count;
+    load_streams(load, consumer, stream_number, 1);
     connection->consumer = consumer;
+    if (!connection->on_input)
+        connection->on_input = consumer_on_input;
     return consumer;
 }
 
-void load_join(struct load *load, struct publisher *publisher, uint64_t first, uint64_t count)
+void load_join(struct publisher *publisher, struct stream *stream)
 {
-    publisher->consumers = &load->consumers[first];
-    publisher->consumer_count = count;
-    for (uint64_t i = first; i < first + count; i++)
-        load->consumers[i].stream.published = &publisher->sent;
+    size_t count = publisher->receipt_count + 1;
+
+    publisher->receipts = grow_memory(publisher->receipts, count * sizeof(struct stream *));
+    publisher->receipts[publisher->receipt_count++] = stream;
+    stream->published = &publisher->sent;
 }
 
 void load_watch(struct load *load)
@@ -87,8 +101,7 @@ void load_watch(struct load *load)
         connection_watch(load->publishers[i].connection, load->epoll);
     for (uint64_t i = 0; i < load->consumer_count; i++) {
         connection_watch(load->consumers[i].connection, load->epoll);
-        if (!load->consumers[i].connection->on_input)
-            consumer_on_input(&load->consumers[i], now_ns()); // what came behind basic.consume-ok
+        load->consumers[i].connection->on_input(load->consumers[i].connection, now_ns()); // what came behind consume-ok
     }
     if (load->options->rate > 0) {
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
@@ -176,12 +189,7 @@ static void on_readable(struct connection *connection)
 
     do {
         more = connection_receive(connection);
-        if (connection->on_input)
-            connection->on_input(connection, now_ns());
-        else if (connection->publisher)
-            publisher_on_input(connection->publisher, now_ns());
-        else
-            consumer_on_input(connection->consumer, now_ns());
+        connection->on_input(connection, now_ns());
     } while (more);
 }
 
@@ -223,7 +231,8 @@ uint64_t load_delivered(const struct load *load)
     uint64_t sum = 0;
 
     for (uint64_t i = 0; i < load->consumer_count; i++)
-        sum += load->consumers[i].stream.arrived;
+        for (uint64_t j = 0; j < load->consumers[i].stream_count; j++)
+            sum += load->consumers[i].streams[j].arrived;
     return sum;
 }
 
@@ -262,8 +271,9 @@ static bool is_complete(const struct load *load)
             return false;
     }
     for (uint64_t i = 0; i < load->consumer_count; i++)
-        if (stream_lost(&load->consumers[i].stream))
-            return false;
+        for (uint64_t j = 0; j < load->consumers[i].stream_count; j++)
+            if (stream_lost(&load->consumers[i].streams[j]))
+                return false;
     return true;
 }
 

@@ -40,8 +40,10 @@ struct load *load_create(const struct options *options, uint64_t publisher_count
 struct publisher *load_publisher(struct load *load, uint64_t index, struct connection *connection);
 struct consumer *load_consumer(struct load *load, uint64_t index, struct connection *connection,
                                uint64_t stream_number);
-// The consumers first .. first + count - 1 receive what the publisher sends.
-void load_join(struct load *load, struct publisher *publisher, uint64_t first, uint64_t count);
+// The consumer hears `count` publishers, numbered from `first` on.
+void load_streams(struct load *load, struct consumer *consumer, uint64_t first, uint64_t count);
+// What the publisher sends arrives in the stream.
+void load_join(struct publisher *publisher, struct stream *stream);
 
 void load_watch(struct load *load); // all connections: from here on nothing blocks
 void load_turn(struct load *load, uint64_t until_ns);
@@ -51,6 +53,7 @@ uint64_t load_delivered(const struct load *load);
 void load_run(struct load *load);       // the phases, as the options say
 void load_run_drain(struct load *load); // until count messages have come, or none comes any more
 
+void report_run(const struct load *load); // the whole JSON object, as most modes print it
 // The members of a JSON object, each followed by a comma.
 void report_window(const struct load *load);
 void report_latency(const struct load *load);

@@ -17,7 +17,9 @@ static const struct mode {
 } modes[] = {
     {"transient", mode_transient}, {"durable", mode_durable}, {"topic", mode_topic}, {"fanout", mode_fanout},
     {"relay", mode_relay},         {"fill", mode_fill},       {"drain", mode_drain}, {"idle", mode_idle},
-    {"mqtt", mode_mqtt},
+    {"mqtt", mode_mqtt},           {"mqtt-fanout", mode_mqtt_fanout}, {"mqtt-fanin", mode_mqtt_fanin},
+    {"mqtt-filters", mode_mqtt_filters}, {"mqtt-amqp", mode_mqtt_amqp}, {"mqtt-relay", mode_mqtt_relay},
+    {"mqtt-idle", mode_mqtt_idle}, {"mqtt-storm", mode_mqtt_storm},
 };
 
 enum { MODE_COUNT = sizeof modes / sizeof *modes };
@@ -25,7 +27,8 @@ enum { MODE_COUNT = sizeof modes / sizeof *modes };
 static _Noreturn void print_usage(int status)
 {
     fputs("usage: load --mode MODE --port PORT [options]\n"
-          "  --mode transient|durable|topic|fanout|relay|fill|drain|idle|mqtt\n"
+          "  --mode transient|durable|topic|fanout|relay|fill|drain|idle|\n"
+          "         mqtt|mqtt-fanout|mqtt-fanin|mqtt-filters|mqtt-amqp|mqtt-relay|mqtt-idle|mqtt-storm\n"
           "  --pid PID[,PID]        the broker: its CPU and memory are measured, with its descendants\n"
           "  --body BYTES           16 and up (16)\n"
           "  --window MESSAGES      outstanding at most, in total (4096)\n"
@@ -36,7 +39,11 @@ static _Noreturn void print_usage(int status)
           "  --prefetch N           of consumers that acknowledge (1000); each basic.ack covers a quarter of it\n"
           "  --queue NAME           fill and drain\n"
           "  --queue-type TYPE      x-queue-type of durable queues\n"
-          "  --qos 0|1 --mqtt-version 4|5    mqtt (0, 4)\n"
+          "  --qos 0|1|2 --mqtt-version 4|5    mqtt-* (0, 4)\n"
+          "  --persistent           mqtt-*: into sessions that outlive their connections\n"
+          "  --websocket            mqtt-*: over WebSocket, /ws on --port\n"
+          "  --publishers N --subscribers N    mqtt-fanin, mqtt-fanout, mqtt-filters (50, 100)\n"
+          "  --amqp-port PORT       mqtt-amqp: where it is consumed\n"
           "  --connections N --concurrency N    idle (10000, 64)\n"
           "  --stall S              nothing moves for so long: what is missing is lost (10)\n"
           "  --confirms --manual-ack    relay: expect confirms, send acknowledgements\n"
@@ -62,6 +69,11 @@ enum {
     QUEUE_TYPE,
     QOS,
     MQTT_VERSION,
+    PERSISTENT,
+    WEBSOCKET,
+    PUBLISHERS,
+    SUBSCRIBERS,
+    AMQP_PORT,
     CONNECTIONS,
     CONCURRENCY,
     STALL,
@@ -89,6 +101,11 @@ static const struct option long_options[] = {
     {"queue-type", 1, 0, QUEUE_TYPE},
     {"qos", 1, 0, QOS},
     {"mqtt-version", 1, 0, MQTT_VERSION},
+    {"persistent", 0, 0, PERSISTENT},
+    {"websocket", 0, 0, WEBSOCKET},
+    {"publishers", 1, 0, PUBLISHERS},
+    {"subscribers", 1, 0, SUBSCRIBERS},
+    {"amqp-port", 1, 0, AMQP_PORT},
     {"connections", 1, 0, CONNECTIONS},
     {"concurrency", 1, 0, CONCURRENCY},
     {"stall", 1, 0, STALL},
@@ -142,6 +159,11 @@ static void parse(struct options *options, int argument_count, char **arguments)
         case QUEUE_TYPE: options->queue_type = optarg; break;
         case QOS: options->qos = number(optarg); break;
         case MQTT_VERSION: options->mqtt_version = number(optarg); break;
+        case PERSISTENT: options->persistent = true; break;
+        case WEBSOCKET: options->websocket = true; break;
+        case PUBLISHERS: options->publishers = number(optarg); break;
+        case SUBSCRIBERS: options->subscribers = number(optarg); break;
+        case AMQP_PORT: options->amqp_port = (int)number(optarg); break;
         case CONNECTIONS: options->connections = number(optarg); break;
         case CONCURRENCY: options->concurrency = number(optarg); break;
         case STALL: options->stall_seconds = fraction(optarg); break;
@@ -170,8 +192,10 @@ static void check(const struct options *options)
         fail("--window, --connections and --concurrency are at least 1");
     if (options->prefetch_count < 1 || options->prefetch_count > 65535)
         fail("--prefetch is 1 to 65535");
-    if (options->qos > 1 || (options->mqtt_version != 4 && options->mqtt_version != 5))
-        fail("--qos is 0 or 1, --mqtt-version 4 or 5");
+    if (options->qos > 2 || (options->mqtt_version != 4 && options->mqtt_version != 5))
+        fail("--qos is 0, 1 or 2, --mqtt-version 4 or 5");
+    if (options->publishers < 1 || options->publishers > 4096 || options->subscribers < 1 || options->subscribers > 10000)
+        fail("--publishers is 1 to 4096, --subscribers 1 to 10000");
     if (by_count && (!options->count || !options->queue))
         fail("--mode %s wants --count and --queue", options->mode);
 }
@@ -184,6 +208,8 @@ int main(int argument_count, char **arguments)
         .body_bytes = 16,
         .window = 4096,
         .mqtt_version = 4,
+        .publishers = 50,
+        .subscribers = 100,
         .pairs = 1,
         .prefetch_count = 1000,
         .connections = 10000,

@@ -1,6 +1,5 @@
 #include "modes.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -11,32 +10,9 @@
 
 enum { CONSUMER_INPUT_BYTES = 1 << 20, PUBLISHER_INPUT_BYTES = 1 << 18, FANOUT_QUEUES = 10, TOPIC_BINDINGS = 1000 };
 
-static char *text(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static char *text(const char *format, ...)
-{
-    va_list arguments;
-    char *result;
-
-    va_start(arguments, format);
-    if (vasprintf(&result, format, arguments) < 0)
-        fail("no memory");
-    va_end(arguments);
-    return result;
-}
-
 static struct connection *open_session(const struct options *options, size_t input_capacity)
 {
     return session_open(options->port, &options->credentials, input_capacity);
-}
-
-static void report(struct load *load)
-{
-    printf("{\"mode\": \"%s\", ", load->options->mode);
-    report_window(load);
-    report_latency(load);
-    report_integrity(load);
-    printf("}\n");
 }
 
 static void close_consumers(struct load *load)
@@ -73,7 +49,9 @@ static struct publisher *add_publisher(struct load *load, uint64_t index, const 
         session_confirm_select(publisher->connection);
         publisher_expect_confirms(publisher);
     }
-    publisher_prepare(publisher, &(struct publication){.exchange = exchange,
+    publisher_prepare(publisher, &(struct publication){.write = write_amqp_message,
+                                                       .frame_max = publisher->connection->frame_max,
+                                                       .exchange = exchange,
                                                        .routing_keys = routing_keys,
                                                        .routing_key_count = routing_key_count,
                                                        .persistent = durable,
@@ -93,7 +71,7 @@ static void run_pairs(const struct options *options, bool durable)
         queues[i] = text("load.%d.%llu", getpid(), (unsigned long long)i);
         session_queue_declare(control, queues[i], arguments);
         add_consumer(load, i, queues[i], i, !durable);
-        load_join(load, add_publisher(load, i, "", &queues[i], 1, durable), i, 1);
+        load_join(add_publisher(load, i, "", &queues[i], 1, durable), load->consumers[i].streams);
     }
     load_watch(load);
     load_run(load);
@@ -102,7 +80,7 @@ static void run_pairs(const struct options *options, bool durable)
         load->left_in_queues += session_queue_delete(control, queues[i]);
     close_publishers(load);
     session_close(control);
-    report(load);
+    report_run(load);
 }
 
 void mode_transient(const struct options *options) { run_pairs(options, false); }
@@ -128,7 +106,7 @@ void mode_topic(const struct options *options)
         session_queue_bind(control, queue, exchange, binding_key);
     }
     add_consumer(load, 0, queue, 0, true);
-    load_join(load, add_publisher(load, 0, exchange, routing_keys, TOPIC_BINDINGS, false), 0, 1);
+    load_join(add_publisher(load, 0, exchange, routing_keys, TOPIC_BINDINGS, false), load->consumers[0].streams);
     load_watch(load);
     load_run(load);
     close_consumers(load);
@@ -136,7 +114,7 @@ void mode_topic(const struct options *options)
     session_exchange_delete(control, exchange);
     close_publishers(load);
     session_close(control);
-    report(load);
+    report_run(load);
 }
 
 void mode_fanout(const struct options *options)
@@ -146,6 +124,7 @@ void mode_fanout(const struct options *options)
     struct load *load = load_create(options, 1, FANOUT_QUEUES);
     struct connection *control = open_session(options, PUBLISHER_INPUT_BYTES);
     char *exchange = text("load.%d", getpid()), *queues[FANOUT_QUEUES], *routing_keys[16];
+    struct publisher *publisher;
 
     session_exchange_declare(control, exchange, "topic");
     for (int i = 0; i < FANOUT_QUEUES; i++) {
@@ -156,7 +135,9 @@ void mode_fanout(const struct options *options)
     }
     for (int i = 0; i < 16; i++)
         routing_keys[i] = text("news.topic%d.today", i);
-    load_join(load, add_publisher(load, 0, exchange, routing_keys, 16, false), 0, FANOUT_QUEUES);
+    publisher = add_publisher(load, 0, exchange, routing_keys, 16, false);
+    for (int i = 0; i < FANOUT_QUEUES; i++)
+        load_join(publisher, load->consumers[i].streams);
     load_watch(load);
     load_run(load);
     close_consumers(load);
@@ -165,7 +146,7 @@ void mode_fanout(const struct options *options)
     session_exchange_delete(control, exchange);
     close_publishers(load);
     session_close(control);
-    report(load);
+    report_run(load);
 }
 
 // The relay learns from a connection's first two bytes its role (P or C) and which pair it belongs to.
@@ -191,16 +172,18 @@ void mode_relay(const struct options *options)
         consumer->no_ack = !options->manual_ack;
         if (options->confirms)
             publisher_expect_confirms(publisher);
-        publisher_prepare(publisher, &(struct publication){.exchange = "",
+        publisher_prepare(publisher, &(struct publication){.write = write_amqp_message,
+                                                       .frame_max = publisher->connection->frame_max,
+                                                       .exchange = "",
                                                            .routing_keys = &routing_key,
                                                            .routing_key_count = 1,
                                                            .body_bytes = options->body_bytes,
                                                            .pattern = load->pattern});
-        load_join(load, publisher, i, 1);
+        load_join(publisher, consumer->streams);
     }
     load_watch(load);
     load_run(load);
-    report(load);
+    report_run(load);
 }
 
 void mode_fill(const struct options *options)

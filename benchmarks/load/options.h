@@ -16,6 +16,8 @@ struct options {
     uint64_t body_bytes, window, count, pairs, prefetch_count, connections, concurrency;
     double warm_up_seconds, seconds, stall_seconds;
     double rate;               // messages per second: open loop; 0: closed loop
-    uint64_t qos, mqtt_version;
+    uint64_t qos, mqtt_version, publishers, subscribers;
+    bool persistent, websocket;
+    int amqp_port;
     bool confirms, manual_ack; // relay: expect them all the same
 };

@@ -3,18 +3,16 @@
 #include "amqp_wire.h"
 #include "fail.h"
 #include "machine.h"
-#include "mqtt_wire.h"
 #include "session.h"
 
 enum { RING_BYTES = 256 * 1024, SLOTS_MAX = 4096, SLOTS_MIN = 16 };
 
 // ---- the ring
 
-static void write_body(struct wire *wire, struct slot *slot, const struct publication *publication, uint64_t sequence,
-                       uint32_t frame_max)
+static void write_body(struct wire *wire, struct slot *slot, const struct publication *publication, uint64_t sequence)
 {
     const uint8_t *pattern = pattern_of(publication->pattern, sequence);
-    size_t frame_body_max = frame_max - FRAME_OVERHEAD_BYTES, offset = 0;
+    size_t frame_body_max = publication->frame_max - FRAME_OVERHEAD_BYTES, offset = 0;
 
     while (offset < publication->body_bytes) {
         size_t rest = publication->body_bytes - offset, length = rest < frame_body_max ? rest : frame_body_max;
@@ -28,21 +26,11 @@ static void write_body(struct wire *wire, struct slot *slot, const struct public
     }
 }
 
-static void write_message(struct wire *wire, struct slot *slot, const struct publication *publication,
-                          uint64_t sequence, uint32_t frame_max)
+void write_amqp_message(struct wire *wire, struct slot *slot, const struct publication *publication, uint64_t sequence)
 {
     size_t start;
 
     slot->offset = wire->length;
-    if (publication->mqtt_version) {
-        slot->packet_id = encode_publish(wire, publication->mqtt_version, publication->qos,
-                                         publication->routing_keys[sequence % publication->routing_key_count],
-                                         publication->body_bytes);
-        slot->body = wire->length;
-        wire_bytes(wire, pattern_of(publication->pattern, sequence), publication->body_bytes);
-        slot->end = wire->length;
-        return;
-    }
     start = wire_method_begin(wire, 1, BASIC_PUBLISH);
     wire_short(wire, 0);
     wire_shortstr(wire, publication->exchange);
@@ -59,7 +47,7 @@ static void write_message(struct wire *wire, struct slot *slot, const struct pub
         wire_octet(wire, 2);
     wire_frame_end(wire, start);
 
-    write_body(wire, slot, publication, sequence, frame_max);
+    write_body(wire, slot, publication, sequence);
     slot->end = wire->length;
 }
 
@@ -77,23 +65,33 @@ void publisher_prepare(struct publisher *publisher, const struct publication *pu
     publisher->slots = take_memory(count * sizeof *publisher->slots);
     publisher->slot_count = count;
     for (size_t i = 0; i < count; i++)
-        write_message(&wire, &publisher->slots[i], publication, i, publisher->connection->frame_max);
+        publication->write(&wire, &publisher->slots[i], publication, i);
     publisher->ring = wire.bytes;
     publisher->limit = UINT64_MAX;
     if (publication->mqtt_version)
-        publisher->stamp_mask = MQTT_PACKET_IDS - 1;
+        publisher->stamp_mask = PACKET_IDS - 1;
 }
 
 // ---- publishing
 
+static uint64_t received(const struct publisher *publisher)
+{
+    uint64_t least = publisher->sent, sum = 0;
+
+    for (size_t i = 0; i < publisher->receipt_count; i++) {
+        uint64_t arrived = publisher->receipts[i]->arrived;
+
+        sum += arrived;
+        if (arrived < least)
+            least = arrived;
+    }
+    return publisher->divided ? sum : least;
+}
+
 static uint64_t outstanding(const struct publisher *publisher)
 {
-    uint64_t received = publisher->sent, unreceived, unconfirmed = publisher_unconfirmed(publisher);
+    uint64_t unreceived = publisher->sent - received(publisher), unconfirmed = publisher_unconfirmed(publisher);
 
-    for (size_t i = 0; i < publisher->consumer_count; i++)
-        if (publisher->consumers[i].stream.arrived < received)
-            received = publisher->consumers[i].stream.arrived;
-    unreceived = publisher->sent - received;
     return unreceived > unconfirmed ? unreceived : unconfirmed;
 }
 
@@ -127,9 +125,15 @@ static inline bool stamp(struct publisher *publisher, const struct slot *slot, u
         if (*stamp)
             return false;
         *stamp = time;
-        if (slot->packet_id)
-            write_packet_id(publisher->ring + slot->packet_id, (sequence + 1) & publisher->stamp_mask);
     }
+    if (slot->packet_id) {
+        uint64_t number = (sequence + 1) % PACKET_IDS;
+        uint16_t packet_id = __builtin_bswap16((uint16_t)(number ? number : PACKET_IDS)) ^ slot->packet_id_mask;
+
+        memcpy(publisher->ring + slot->packet_id, &packet_id, sizeof packet_id);
+    }
+    head[0] ^= slot->body_mask;
+    head[1] ^= slot->body_mask;
     memcpy(publisher->ring + slot->body, head, sizeof head);
     return true;
 }
@@ -198,10 +202,16 @@ static void settle(struct publisher *publisher, uint64_t tag, bool nack, uint64_
         publisher->confirmed++;
 }
 
-void publisher_on_packet_id(struct publisher *publisher, unsigned packet_id, uint64_t now)
+bool publisher_awaits_packet_id(const struct publisher *publisher, unsigned packet_id)
 {
-    if (packet_id && packet_id <= MQTT_PACKET_IDS && publisher->stamps[packet_id & publisher->stamp_mask])
-        settle(publisher, packet_id, false, now);
+    return publisher->confirms && packet_id && packet_id <= PACKET_IDS &&
+           publisher->stamps[packet_id & publisher->stamp_mask];
+}
+
+void publisher_on_packet_id(struct publisher *publisher, unsigned packet_id, bool refused, uint64_t now)
+{
+    if (publisher_awaits_packet_id(publisher, packet_id))
+        settle(publisher, packet_id, refused, now);
     else
         publisher->unexpected_confirms++;
 }
@@ -228,9 +238,9 @@ static void on_confirm(struct publisher *publisher, const uint8_t *arguments, bo
         publisher->lowest_unconfirmed++;
 }
 
-void publisher_on_input(struct publisher *publisher, uint64_t now)
+void publisher_on_input(struct connection *connection, uint64_t now)
 {
-    struct connection *connection = publisher->connection;
+    struct publisher *publisher = connection->publisher;
     const uint8_t *frame = connection->input, *end = frame + connection->input_length;
 
     while (end - frame >= FRAME_OVERHEAD_BYTES) {

@@ -22,14 +22,18 @@ struct measurement {
 };
 
 struct slot {
-    size_t offset, packet_id, body, end; // in the ring's bytes
+    size_t offset, body, end;     // in the ring's bytes
+    size_t packet_id;             // MQTT with QoS 1 or 2: where that stands; else 0
+    uint64_t body_mask;           // WebSocket: what the first eight bytes of the body are masked with
+    uint16_t packet_id_mask;
 };
 
 struct publisher {
     struct connection *connection;
     struct measurement *measurement;
-    const struct consumer *consumers; // those whose receipt opens the window
-    size_t consumer_count;
+    const struct stream **receipts; // what has arrived opens the window
+    size_t receipt_count;
+    bool divided; // each message goes to one of them; else to all
 
     uint64_t identity; // stream number << 48
     uint64_t sent, limit;
@@ -47,19 +51,26 @@ struct publisher {
 };
 
 struct publication {
+    // Writes the message as bytes, and where its parts are.
+    void (*write)(struct wire *wire, struct slot *slot, const struct publication *publication, uint64_t sequence);
+    uint32_t frame_max; // AMQP
     const char *exchange;
     char *const *routing_keys; // used in turn
     size_t routing_key_count;
     bool persistent;
     size_t body_bytes;
-    int mqtt_version, qos; // version 0: AMQP
+    int mqtt_version, qos;
+    bool websocket;
     const uint8_t *pattern;
 };
 
+void write_amqp_message(struct wire *wire, struct slot *slot, const struct publication *publication, uint64_t sequence);
 void publisher_prepare(struct publisher *publisher, const struct publication *publication);
 void publisher_expect_confirms(struct publisher *publisher);
 // MQTT: the packet id is the number of the message, modulo 2^15 (0 is written as 2^15).
-void publisher_on_packet_id(struct publisher *publisher, unsigned packet_id, uint64_t now);
+enum { PACKET_IDS = 32768 };
+bool publisher_awaits_packet_id(const struct publisher *publisher, unsigned packet_id);
+void publisher_on_packet_id(struct publisher *publisher, unsigned packet_id, bool refused, uint64_t now);
 void publisher_pump(struct publisher *publisher); // sends what may be sent now
-void publisher_on_input(struct publisher *publisher, uint64_t now);
+void publisher_on_input(struct connection *connection, uint64_t now);
 uint64_t publisher_unconfirmed(const struct publisher *publisher);

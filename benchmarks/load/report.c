@@ -56,15 +56,17 @@ void report_integrity(const struct load *load)
     uint64_t published = 0, nacked = 0, unconfirmed = 0, unexpected = 0, blocked = 0;
 
     for (uint64_t i = 0; i < load->consumer_count; i++) {
-        const struct stream *stream = &load->consumers[i].stream;
+        for (uint64_t j = 0; j < load->consumers[i].stream_count; j++) {
+            const struct stream *stream = &load->consumers[i].streams[j];
 
-        lost += stream_lost(stream);
-        duplicated += stream->duplicated;
-        reordered += stream->reordered;
-        corrupt += stream->corrupt;
-        misrouted += stream->misrouted;
-        redelivered += stream->redelivered;
-        compared += stream->compared;
+            lost += stream_lost(stream);
+            duplicated += stream->duplicated;
+            reordered += stream->reordered;
+            corrupt += stream->corrupt;
+            misrouted += stream->misrouted;
+            redelivered += stream->redelivered;
+            compared += stream->compared;
+        }
     }
     for (uint64_t i = 0; i < load->publisher_count; i++) {
         const struct publisher *publisher = &load->publishers[i];
@@ -90,4 +92,13 @@ void report_integrity(const struct load *load)
     print_count("unconfirmed", unconfirmed);
     print_count("unexpected_confirms", unexpected);
     printf("\"left_in_queues\": %llu}", (unsigned long long)load->left_in_queues);
+}
+
+void report_run(const struct load *load)
+{
+    printf("{\"mode\": \"%s\", ", load->options->mode);
+    report_window(load);
+    report_latency(load);
+    report_integrity(load);
+    printf("}\n");
 }

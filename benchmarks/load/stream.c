@@ -41,17 +41,18 @@ static bool gap_close(struct stream *stream, uint64_t sequence)
 
 void stream_accept_out_of_turn(struct stream *stream, uint64_t key)
 {
-    uint64_t sequence = key & SEQUENCE_MASK;
+    uint64_t sequence = key & SEQUENCE_MASK, place = (sequence - stream->first) / stream->stride;
 
-    if ((key & ~SEQUENCE_MASK) != stream->identity) {
+    if ((key & ~SEQUENCE_MASK) != stream->identity || sequence % stream->stride != stream->first) {
         stream->misrouted++;
     } else if (sequence >= *stream->published) {
         stream->corrupt++; // nobody published this number
-    } else if (sequence >= stream->next) {
-        gap_open(stream, stream->next, sequence);
-        stream->next = sequence + 1;
+    } else if (place >= stream->next) {
+        gap_open(stream, stream->next, place);
+        stream->next = place + 1;
+        stream->due = sequence + stream->stride;
         stream->arrived++;
-    } else if (gap_close(stream, sequence)) {
+    } else if (gap_close(stream, place)) {
         stream->reordered++;
         stream->arrived++;
     } else {
@@ -59,4 +60,9 @@ void stream_accept_out_of_turn(struct stream *stream, uint64_t key)
     }
 }
 
-uint64_t stream_lost(const struct stream *stream) { return stream->missing + (*stream->published - stream->next); }
+uint64_t stream_lost(const struct stream *stream)
+{
+    uint64_t exist = (*stream->published + stream->stride - 1 - stream->first) / stream->stride;
+
+    return stream->missing + (exist - stream->next);
+}

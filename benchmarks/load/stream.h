@@ -18,7 +18,8 @@ enum { BODY_HEAD_BYTES = 16, PATTERN_PHASES = 16, COMPARE_EVERY = 256 };
 
 struct stream {
     uint64_t identity; // stream number << 48
-    uint64_t next;
+    // Of the sequence numbers it has every stride-th from `first` on; `next` and the gaps count only these.
+    uint64_t first, stride, next, due; // due: the sequence number of `next`
     const uint64_t *published; // how many exist: a number from there on is corrupt, not early
     uint64_t arrived, duplicated, reordered, corrupt, misrouted, redelivered;
     uint64_t missing;  // numbers in gaps: lost, or late
@@ -39,8 +40,9 @@ void stream_accept_out_of_turn(struct stream *stream, uint64_t key);
 // Counts the arrival of the message whose body begins with `key`.
 static inline void stream_accept(struct stream *stream, uint64_t key)
 {
-    if (__builtin_expect(key == (stream->identity | stream->next) && stream->next < *stream->published, 1)) {
+    if (__builtin_expect(key == (stream->identity | stream->due) && stream->due < *stream->published, 1)) {
         stream->next++;
+        stream->due += stream->stride;
         stream->arrived++;
     } else {
         stream_accept_out_of_turn(stream, key);
