@@ -8,6 +8,9 @@ accepted too. Verifying one costs about 20 ms of the loop on purpose, so a passw
 life of the process, as a keyed hash, and wrong ones are counted: after a few, the pair of user and peer has to wait,
 and after some more the peer, whatever name it tries.
 
+Beside the hash stands a SCRAM verifier, made when a password is set; a user who came with a hash has none, and logs in
+by password only.
+
 Invariants: `generation` changes with every edit, so that whoever keeps an answer knows when it is stale; a User that
 was deleted may nothing, though connections still hold it.
 """
@@ -28,12 +31,15 @@ import msgpack
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
+from broker.core import scram_verifier
 from broker.core.errors import AccessRefused, NotFound, PreconditionFailed
+from broker.core.scram_verifier import Verifier
 from storage.layout import Database, definition_key, definition_prefix
 
 ARGON2ID = "argon2id"
 SALTED = {"rabbit_password_hashing_sha256": hashlib.sha256, "rabbit_password_hashing_sha512": hashlib.sha512}
 SALT_BYTES = 4
+SCRAM_ITERATIONS = scram_verifier.ITERATIONS
 DEFAULT_EXCHANGE_NAME = "amq.default"
 """The name by which permissions speak of the nameless exchange, as in RabbitMQ."""
 
@@ -90,7 +96,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
 class User:
     """One user. Connections hold it, so an edit shows at their next question."""
 
-    __slots__ = ("algorithm", "answers", "loopback_only", "name", "password_hash", "permissions", "tags")
+    __slots__ = ("algorithm", "answers", "loopback_only", "name", "password_hash", "permissions", "scram", "tags")
 
     def __init__(self, name: str, password_hash: str, algorithm: str, tags: Iterable[str], loopback_only: bool) -> None:
         """`tags`: such as "administrator"; `loopback_only`: may come only from the machine itself."""
@@ -99,6 +105,7 @@ class User:
         self.algorithm = algorithm
         self.tags = tuple(tags)
         self.loopback_only = loopback_only
+        self.scram: Verifier | None = None
         self.permissions: dict[str, Permission] = {}
         self.answers: dict[tuple[str, str, str], bool] = {}
 
@@ -174,6 +181,7 @@ class Access:
         self.failures = Failures(clock)
         self.hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
         self.memory_hash = hashlib.blake2b(key=secrets.token_bytes(32))
+        self.nobody_key = secrets.token_bytes(32)
         self.right: dict[str, tuple[bytes, str]] = {}
         # Verified for names that do not exist, so that the time it takes does not tell which names do.
         self.nobody = User("", self.hasher.hash(secrets.token_bytes(16)), ARGON2ID, (), False)
@@ -185,6 +193,8 @@ class Access:
         for value in self.scan("user"):
             tags, loopback_only = value["tags"], value["loopback_only"]
             user = User(value["name"], value["password_hash"], value["algorithm"], tags, loopback_only)
+            if value.get("scram"):
+                user.scram = Verifier(*value["scram"])
             self.users[user.name] = user
         for value in self.scan("permission"):
             permitted = self.users.get(value["user"])
@@ -215,6 +225,7 @@ class Access:
             "algorithm": user.algorithm,
             "tags": list(user.tags),
             "loopback_only": user.loopback_only,
+            "scram": user.scram,
         }
         self.store.put(Database.DEFINITIONS, definition_key("user", "", user.name), msgpack.packb(value))
         self.changed(user)
@@ -236,10 +247,18 @@ class Access:
     def add_user(self, name: str, password: bytes, *, tags: Iterable[str] = (), loopback_only: bool = False) -> User:
         """Create a user, or give an existing one this password and these tags."""
         hashed = self.hasher.hash(password)
-        return self.import_user(name, hashed, ARGON2ID, tags=tags, loopback_only=loopback_only)
+        verifier = scram_verifier.derive(password, SCRAM_ITERATIONS)
+        return self.import_user(name, hashed, ARGON2ID, tags=tags, loopback_only=loopback_only, scram=verifier)
 
     def import_user(
-        self, name: str, password_hash: str, algorithm: str, *, tags: Iterable[str] = (), loopback_only: bool = False
+        self,
+        name: str,
+        password_hash: str,
+        algorithm: str,
+        *,
+        tags: Iterable[str] = (),
+        loopback_only: bool = False,
+        scram: Verifier | None = None,
     ) -> User:
         """Create or change a user whose password is hashed already: `algorithm` is argon2id or one of RabbitMQ's names.
 
@@ -255,6 +274,7 @@ class Access:
         else:
             user.password_hash, user.algorithm = password_hash, algorithm
             user.tags, user.loopback_only = tuple(tags), loopback_only
+        user.scram = scram
         self.right.pop(name, None)
         self.put_user(user)
         return user
@@ -263,6 +283,7 @@ class Access:
         """Change a password. Raises NotFound."""
         user = self.user(name)
         user.password_hash, user.algorithm = self.hasher.hash(password), ARGON2ID
+        user.scram = scram_verifier.derive(password, SCRAM_ITERATIONS)
         self.right.pop(name, None)
         self.put_user(user)
 
@@ -310,18 +331,44 @@ class Access:
         user = self.users.get(name)
         if user is not None and self.is_remembered(user, password):
             return self.admitted(user, peer_is_loopback)
+        self.check_wait(name, peer)
+        if user is None or not self.is_right(user, password):
+            if user is None:
+                self.is_right(self.nobody, password)
+            raise self.refusal(name, peer)
+        self.failures.forget(name, peer)
+        self.right[name] = (self.remembered_form(password), user.password_hash)
+        return self.admitted(user, peer_is_loopback)
+
+    def check_wait(self, name: str, peer: str) -> None:
+        """Raises AccessRefused where this user failed too often from there, or the peer with any name."""
         wait_ms = self.failures.wait_ms(name, peer)
         if wait_ms:
             self.logins_refused += 1
             raise AccessRefused(f"user '{name}' failed to log in too often; wait {-(-wait_ms // 1000)} s")
-        if user is None or not self.is_right(user, password):
-            if user is None:
-                self.is_right(self.nobody, password)
-            self.failures.count(name, peer)
-            self.logins_refused += 1
-            raise AccessRefused(f"user '{name}' was refused: invalid credentials")
+
+    def refusal(self, name: str, peer: str) -> AccessRefused:
+        """Counts a login that failed; what to raise."""
+        self.failures.count(name, peer)
+        self.logins_refused += 1
+        return AccessRefused(f"user '{name}' was refused: invalid credentials")
+
+    def verifier(self, name: str, peer: str = "") -> Verifier:
+        """What a proof of the password is checked by; nothing fits one that is made up. Raises AccessRefused."""
+        self.check_wait(name, peer)
+        user = self.users.get(name)
+        if user is None or user.scram is None:
+            return scram_verifier.of_nobody(name, SCRAM_ITERATIONS, self.nobody_key)
+        return user.scram
+
+    def admit_proven(
+        self, name: str, verifier: Verifier, is_proven: bool, peer_is_loopback: bool, peer: str = ""
+    ) -> User:
+        """The user, where the password was proven, and is still the same one. Raises AccessRefused."""
+        user = self.users.get(name)
+        if user is None or user.scram != verifier or not is_proven:
+            raise self.refusal(name, peer)
         self.failures.forget(name, peer)
-        self.right[name] = (self.remembered_form(password), user.password_hash)
         return self.admitted(user, peer_is_loopback)
 
     def admit_external(self, name: str, peer_is_loopback: bool) -> User:

@@ -91,7 +91,7 @@ class Core:
 def cheap_passwords() -> Iterator[None]:
     """Cores made meanwhile hash passwords in microseconds: starting one costs nothing else."""
     cheap = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    with patch.object(access, "PasswordHasher", lambda **_: cheap):
+    with patch.object(access, "PasswordHasher", lambda **_: cheap), patch.object(access, "SCRAM_ITERATIONS", 1):
         yield
 
 
