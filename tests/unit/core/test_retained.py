@@ -9,6 +9,7 @@ from broker.core.retained import RetainedMessages
 from broker.limits import Limits
 from storage.interface import CallbackWaiter
 from storage.layout import Database
+from storage.lmdb_store import LmdbStore
 from storage.memory_store import MemoryStore
 
 STORED, REFUSED = 2, 4
@@ -310,3 +311,19 @@ def test_where_a_batch_cannot_have_its_share_the_store_fails_and_nobody_is_told_
     assert told == ["no"]
     assert scene.store.status == "failed"
     assert "is missing" in scene.store.status_text
+
+
+def test_the_store_on_disk_keeps_them_as_well(scene, tmp_path):
+    for kept, value in ((b"first", b"1"), (b"second", b"2"), (b"first", b"")):
+        store = LmdbStore(tmp_path)
+        store.restore(set())
+        retained = RetainedMessages("/", store, scene.clock, scene.limits)
+        retained.restore()
+        retained.keep(Message(b"amq.topic", kept, b"\0\0", value))
+        store.close()  # commits what is open, and asks for its share before
+    store = LmdbStore(tmp_path)
+    store.restore(set())
+    retained = RetainedMessages("/", store, scene.clock, scene.limits)
+    retained.restore()
+    assert [each.message.body for each in retained.matches(b"#")] == [b"2"]
+    store.abandon()
