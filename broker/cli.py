@@ -8,16 +8,14 @@ operator can mend.
 
 from __future__ import annotations
 
-import base64
-import json
 import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import click
 
 from broker import config, logs
+from broker.commands import definitions, edits, lists
+from broker.commands.api import Api
 from broker.net.listener import ListenError
 from broker.net.tls import TlsError
 from broker.version import VERSION
@@ -104,6 +102,13 @@ def check(path: Path) -> None:
     click.echo(f"{path}: valid")
 
 
+for command in (
+    lists.status, lists.list_group, definitions.definitions, edits.user, edits.vhost, edits.permission, edits.policy,
+    edits.purge, edits.publish, edits.get, edits.close_connection,
+):  # fmt: skip
+    main.add_command(command)
+
+
 def _load(path: Path | None, assignments: tuple[str, ...], data_dir: str | None) -> config.Settings:
     try:
         return config.load(path, assignments, data_dir=data_dir)
@@ -127,19 +132,8 @@ def _backup_offline(settings: config.Settings, directory: Path) -> None:
 def _backup_online(settings: config.Settings, directory: Path, user: str, password: str) -> None:
     if settings.management.port is None:
         _fail("the broker has no management port to ask")
-    url = f"http://{settings.management.address}:{settings.management.port}/api/hubbub/backup"
-    login = base64.b64encode(f"{user}:{password}".encode()).decode()
-    request = urllib.request.Request(
-        url,
-        json.dumps({"directory": str(directory)}).encode(),
-        {"Authorization": f"Basic {login}", "Content-Type": "application/json"},
-    )
-    try:
-        urllib.request.urlopen(request).close()
-    except urllib.error.HTTPError as error:
-        _fail(f"the broker refused: {error.read().decode(errors='replace') or error.reason}")
-    except OSError as error:
-        _fail(f"no broker answers on {url}: {error}")
+    api = Api(f"http://{settings.management.address}:{settings.management.port}", user, password)
+    api.post("hubbub/backup", {"directory": str(directory)})
 
 
 def _fail(text: str) -> None:

@@ -1,0 +1,148 @@
+"""`hubbub definitions`: everything that is declared, out and in; in as a difference to what is there.
+
+An import can first be looked at (`--dry-run`), and can remove what the file lacks (`--prune`): then the file is the
+whole truth about exchanges, queues, bindings, policies, vhosts and users.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from broker.commands.api import Api, CommandFailed, asks_broker, path_of
+
+Row = dict[str, Any]
+
+# In the order in which they may be added; what is removed goes in the reverse.
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "vhosts": ("name",),
+    "users": ("name",),
+    "permissions": ("user", "vhost"),
+    "parameters": ("component", "vhost", "name"),
+    "policies": ("vhost", "name"),
+    "operator_policies": ("vhost", "name"),
+    "exchanges": ("vhost", "name"),
+    "queues": ("vhost", "name"),
+    "bindings": ("vhost", "source", "destination_type", "destination", "routing_key", "arguments"),
+}
+NOT_COMPARED = {"password_hash", "hashing_algorithm", "limits"}
+"""A user's hash differs whenever it was set: the same password may have another one."""
+
+
+@click.group()
+def definitions() -> None:
+    """Export and import everything that is declared, in RabbitMQ's format."""
+
+
+@definitions.command("export")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@asks_broker
+def export_definitions(api: Api, file: Path) -> None:
+    """Write all definitions to FILE; - for standard output."""
+    text = json.dumps(api.get("definitions"), indent=2, sort_keys=True) + "\n"
+    if str(file) == "-":
+        sys.stdout.write(text)
+    else:
+        file.write_text(text)
+        click.echo(f"written to {file}")
+
+
+@definitions.command("import")
+@click.argument("file", type=click.File())
+@click.option("--dry-run", is_flag=True, help="Only say what would change.")
+@click.option("--prune", is_flag=True, help="Also remove what FILE does not have.")
+@asks_broker
+def import_definitions(api: Api, file: Any, dry_run: bool, prune: bool) -> None:
+    """Bring the broker to what FILE says; - for standard input."""
+    try:
+        wanted = json.load(file)
+    except ValueError as error:
+        raise CommandFailed(f"{file.name}: expected JSON: {error}") from None
+    if not isinstance(wanted, dict):
+        raise CommandFailed(f"{file.name}: expected an object of definitions")
+    found = api.get("definitions")
+    added, changed, extra = difference(found, wanted)
+    for sign, rows in (("+", added), ("~", changed), ("-", extra if prune else [])):
+        for section, row in rows:
+            click.echo(f"{sign} {section[:-1].replace('_', ' ')} {title(section, row)}")
+    if extra and not prune:
+        click.echo(f"{len(extra)} more are there and not in the file; --prune would remove them")
+    if not (added or changed or (extra and prune)):
+        click.echo("nothing to change")
+    if dry_run:
+        return
+    api.post("definitions", wanted)
+    if prune:
+        remove(api, extra)
+
+
+def key_of(section: str, row: Row) -> tuple[str, ...]:
+    """What tells a row from the others of its section."""
+    return tuple(
+        json.dumps(row.get(name, {} if name == "arguments" else ""), sort_keys=True) for name in SECTIONS[section]
+    )
+
+
+def difference(found: Row, wanted: Row) -> tuple[list[tuple[str, Row]], ...]:
+    """(added, changed, extra): rows with their section, in the order of SECTIONS."""
+    added: list[tuple[str, Row]] = []
+    changed: list[tuple[str, Row]] = []
+    extra: list[tuple[str, Row]] = []
+    for section in SECTIONS:
+        here = {key_of(section, row): row for row in found.get(section, [])}
+        there = {key_of(section, row): row for row in wanted.get(section, [])}
+        for key, row in there.items():
+            if key not in here:
+                added.append((section, row))
+            elif any(here[key].get(name) != value for name, value in row.items() if name not in NOT_COMPARED):
+                changed.append((section, row))
+        if section in wanted:
+            extra.extend((section, row) for key, row in here.items() if key not in there)
+    return added, changed, extra
+
+
+def title(section: str, row: Row) -> str:
+    """A row for people."""
+    if section == "bindings":
+        return f"{row['source']} → {row['destination']} by '{row.get('routing_key', '')}' in {row['vhost']}"
+    if section == "permissions":
+        return f"of {row['user']} in {row['vhost']}"
+    return f"{row['name']} in {row['vhost']}" if "vhost" in row else str(row["name"])
+
+
+def remove(api: Api, extra: Iterable[tuple[str, Row]]) -> None:
+    """Remove what is too much: bindings before queues, all before their vhost."""
+    for section, row in reversed(list(extra)):
+        REMOVERS[section](api, row)
+
+
+def remove_binding(api: Api, row: Row) -> None:
+    """A binding is named by its properties, which the API tells."""
+    kind = "q" if row["destination_type"] == "queue" else "e"
+    between = path_of("bindings", row["vhost"], "e", row["source"], kind, row["destination"])
+    for each in api.get(between):
+        if key_of("bindings", each) == key_of("bindings", row):
+            api.delete(f"{between}/{path_of(each['properties_key'])}")
+
+
+def remover(path: str, *names: str) -> Callable[[Api, Row], None]:
+    """Deletes what a path and some of the row's fields name."""
+    return lambda api, row: api.delete(path_of(path, *(row[name] for name in names)))
+
+
+REMOVERS: dict[str, Callable[[Api, Row], None]] = {
+    "vhosts": remover("vhosts", "name"),
+    "users": remover("users", "name"),
+    "permissions": remover("permissions", "vhost", "user"),
+    "parameters": remover("parameters", "component", "vhost", "name"),
+    "policies": remover("policies", "vhost", "name"),
+    "operator_policies": remover("operator-policies", "vhost", "name"),
+    "exchanges": remover("exchanges", "vhost", "name"),
+    "queues": remover("queues", "vhost", "name"),
+    "bindings": remove_binding,
+}
