@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
-from tests.fuzz import conversations, script
+from tests.fuzz import conversations, mqtt_targets, script
 from tests.support import amqp_codec as codec
 
 CONVERSATIONS = 40
@@ -63,5 +64,13 @@ def scripts(chance: random.Random) -> list[bytes]:
 
 def seeds(target: str, seed: int) -> list[bytes]:
     """The corpus of a target."""
-    make = {"table": tables, "properties": property_lists, "arguments": method_arguments, "connection": scripts}[target]
-    return make(random.Random(seed))
+    make: dict[str, Callable[[random.Random], list[bytes]]] = {
+        "table": tables,
+        "properties": property_lists,
+        "arguments": method_arguments,
+        "connection": scripts,
+        "mqtt_packet": lambda _: mqtt_targets.packet_seeds(),
+        "mqtt_publish": lambda _: mqtt_targets.publish_seeds(),
+        "mqtt_from_amqp": lambda chance: mqtt_targets.from_amqp_seeds() + property_lists(chance),
+    }
+    return make[target](random.Random(seed))

@@ -3,6 +3,7 @@
     table        a field table: decoded, compared with the oracle, encoded again
     properties   a content header's property list: scanned, decoded, changed
     arguments    a method frame's payload, for every method that it may be
+    mqtt_…       MQTT's pure halves (`mqtt_targets`)
     connection   a script (`script`): two clients and a stranger, time, sockets that break
 
 A target returns what was seen, a set of short words: an input that shows something new is worth keeping.
@@ -27,7 +28,7 @@ from broker.core.properties import (
     replace_headers,
     replace_properties,
 )
-from tests.fuzz import script
+from tests.fuzz import mqtt_targets, script
 from tests.fuzz.conversations import method
 from tests.oracles import field_table
 from tests.support.in_process import BrokenBrokerError, Client, InProcess, Said, watched
@@ -190,5 +191,6 @@ TARGETS: dict[str, Callable[[bytes], Seen]] = {
     "table": table,
     "properties": properties,
     "arguments": arguments,
+    **mqtt_targets.TARGETS,
     "connection": connection,
 }

@@ -14,7 +14,15 @@ from tests.fuzz.mutation import mutate
 from tests.fuzz.targets import TARGETS
 from tests.support.in_process import BrokenBrokerError
 
-SECONDS = {"table": 3.0, "properties": 3.0, "arguments": 4.0, "connection": 10.0}
+SECONDS = {
+    "table": 3.0,
+    "properties": 3.0,
+    "arguments": 4.0,
+    "mqtt_packet": 3.0,
+    "mqtt_publish": 3.0,
+    "mqtt_from_amqp": 3.0,
+    "connection": 10.0,
+}
 EXECUTIONS_MIN = 50
 
 
