@@ -3,7 +3,7 @@
     data_received ─▶ frame ─▶ Channel.on_method, on_header, on_body
                           └─▶ negotiation (channel 0)
 
-States follow AMQP 0-9-1 §2.2.4. Reading rests for named reasons (`RESTS_*`): what was not consumed comes again.
+States are in `states`. Reading rests for named reasons (`RESTS_*`): what was not consumed comes again.
 """
 
 from libc.stddef cimport size_t
@@ -15,23 +15,13 @@ from broker.core.intake cimport Intake
 from broker.wire.connection cimport Connection
 
 cdef enum:
-    AWAIT_HEADER = 0
-    AWAIT_START_OK = 1
-    AWAIT_SECURE_OK = 2
-    AWAIT_TUNE_OK = 3
-    AWAIT_OPEN = 4
-    RUNNING = 5
-    CLOSING = 6                     # connection.close sent: only close and close-ok are looked at
-    CLOSED = 7
-
-cdef enum:
     RESTS_FOR_STORE = 1             # an answer waits for the disk; what comes behind it waits, too
     RESTS_FOR_ALARM = 2             # the broker lacks memory or disk, and the next that is to be read is a publish
     RESTS_FOR_DISK = 4              # it publishes faster than the disk takes
     RESTS_FOR_READER = 8            # it asks for more than it reads: messages got and returned pile up
 
 cdef class AmqpConnection(Connection):
-    cdef public int state
+    cdef public int state                   # states.pxd
     cdef int rests
     cdef readonly object broker
     cdef readonly object endpoint

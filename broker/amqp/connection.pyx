@@ -11,6 +11,7 @@ from broker.amqp.codec cimport (
     BASIC_PUBLISH, FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD, FRAME_MIN_SIZE, FRAME_OVERHEAD,
     load16, load32,
 )
+from broker.amqp.states cimport AWAIT_HEADER, CLOSED, CLOSING, RUNNING
 from broker.wire.connection cimport Connection
 
 from broker.amqp.negotiation import Negotiation

@@ -14,6 +14,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from broker.amqp import sasl
 from broker.amqp.codec import SyntaxFault, arguments_of, method_frame
 from broker.amqp.methods import BY_NAME, METHODS
+from broker.amqp.states import (
+    AWAIT_OPEN,
+    AWAIT_SECURE_OK,
+    AWAIT_START_OK,
+    AWAIT_TUNE_OK,
+    CLOSED,
+    CLOSING,
+    RUNNING,
+)
 from broker.amqp.translate import AmqpError
 from broker.core.errors import AccessRefused, TableError
 from broker.core.properties import decode_table
@@ -23,7 +32,6 @@ if TYPE_CHECKING:
     from broker.amqp.channel import Channel
     from broker.amqp.connection import AmqpConnection
 
-AWAIT_HEADER, AWAIT_START_OK, AWAIT_SECURE_OK, AWAIT_TUNE_OK, AWAIT_OPEN, RUNNING, CLOSING, CLOSED = range(8)
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 FRAME_MIN_SIZE = 4096
 BASIC_PUBLISH = 60 << 16 | 40

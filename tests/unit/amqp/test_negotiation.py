@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from broker.amqp.negotiation import CLOSED, CLOSING, RUNNING
+from broker.amqp.states import CLOSED, CLOSING, RUNNING
 from tests.support import amqp_codec as codec
 from tests.support.peer import Peer, method
 

@@ -1,0 +1,1 @@
+"""The states of a connection, as Python's names: see states.pxd."""
