@@ -122,7 +122,7 @@ def _backup_offline(settings: config.Settings, directory: Path) -> None:
 
     if not Path(settings.data_dir).is_dir():
         _fail(f"{settings.data_dir}: there is no such data directory")
-    store = LmdbStore(settings.data_dir)
+    store = LmdbStore(settings.data_dir, journal_bytes=settings.durability.journal_bytes)
     try:
         store.backup(str(directory))
     finally:

@@ -47,6 +47,8 @@ class Durability(Section, frozen=True):
     mode: Literal["fsync", "interval"] = "fsync"
     """`fsync`: nobody is told "yes" before the disk has it. `interval`: the disk has it at most `interval_ms` later."""
     interval_ms: Milliseconds = 10
+    journal_bytes: Annotated[int, Meta(ge=0, le=1 << 36)] = 64 * 1024 * 1024
+    """Batches are made durable here, half of it at a time, and brought into LMDB later. 0: each is an LMDB commit."""
 
 
 class Memory(Section, frozen=True):

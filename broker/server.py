@@ -94,6 +94,7 @@ class Server:
             str(directory),
             durability=settings.durability.mode,
             interval_ms=settings.durability.interval_ms,
+            journal_bytes=settings.durability.journal_bytes,
             disk_free_min_bytes=settings.disk_free_min_bytes,
         )
         self._closing.callback(self.store.close)

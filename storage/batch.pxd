@@ -71,4 +71,8 @@ cdef change_t* batch_add_change(batch_t* batch, uint8_t verb, uint64_t segment, 
                                 uint32_t settled_size) noexcept nogil                      # NULL: no memory
 cdef int batch_add_operation(batch_t* batch, uint8_t verb, uint8_t database, const char* key, size_t key_size,
                              const char* value, size_t value_size) noexcept nogil          # 0, or -1: no memory
-cdef bytes batch_encode(batch_t* batch, scratch_t* scratch)
+# At least as many bytes as `batch_write` will write.
+cdef uint64_t batch_bound(batch_t* batch) noexcept nogil
+# The whole batch as bytes, in the order in which it takes effect. 0 and the size, or ENOMEM.
+cdef int batch_write(batch_t* batch, scratch_t* scratch, char* target, uint64_t* size) noexcept nogil
+cdef bytes batch_encode(batch_t* batch, scratch_t* scratch)                                # raises MemoryError

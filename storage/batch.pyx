@@ -1,6 +1,5 @@
 """Memory of batches and parts, and a batch as bytes. Structures, drawing and invariants: `batch.pxd`."""
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.errno cimport ENOMEM
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
@@ -12,9 +11,12 @@ from storage.segment cimport (
     DATABASE_SEGMENTS,
     DATABASE_SETTLED,
     SEGMENT_KEY_SIZE,
+    header_t,
     part_encode,
     part_plan,
+    queue_entry_t,
     segment_key,
+    slot_entry_t,
     slot_t,
 )
 
@@ -153,65 +155,105 @@ cdef int batch_add_operation(batch_t* batch, uint8_t verb, uint8_t database, con
 
 # ── a batch as bytes ──────────────────────────────────────────────────────────────────────────────────────────────
 
-cdef bytes encoded_operation(uint8_t verb, uint8_t database, bytes key, bytes value):
-    cdef operation_t operation
-    operation.verb = verb
-    operation.database = database
-    operation.key_size = <uint16_t>len(key)
-    operation.value_size = <uint32_t>len(value)
-    return (<char*>&operation)[:sizeof(operation)] + key + value
-
-
-cdef bytes key_of(uint64_t segment, uint32_t part, int size):
-    cdef char key[SEGMENT_KEY_SIZE]
-    segment_key(key, segment, part)
-    return key[:size]
-
-
-cdef int encode_part(part_t* part, scratch_t* scratch, list encoded) except -1:
-    cdef bytes value
-    cdef uint32_t chunk
-    cdef uint64_t at, size
-    if part_plan(part, scratch) == ENOMEM:
-        raise MemoryError
-    value = PyBytes_FromStringAndSize(NULL, part.value_size)
-    part_encode(part, scratch, PyBytes_AS_STRING(value))
-    encoded.append(encoded_operation(VERB_PUT, DATABASE_SEGMENTS,
-                                     key_of(part.segment, part.index, SEGMENT_KEY_SIZE), value))
-    for chunk in range(part.chunk_count):
-        at = <uint64_t>chunk * CHUNK_BYTES
-        size = min(<uint64_t>CHUNK_BYTES, part.records[0].body_size - at)
-        encoded.append(encoded_operation(VERB_PUT, DATABASE_CHUNKS, key_of(part.segment, chunk, SEGMENT_KEY_SIZE),
-                                         (message_body(part.records[0]) + at)[:size]))
-    return 0
-
-
-cdef bytes batch_encode(batch_t* batch, scratch_t* scratch):
-    """The whole batch as bytes, in the order in which it takes effect. Raises MemoryError."""
-    cdef list encoded = []
+cdef uint64_t batch_bound(batch_t* batch) noexcept nogil:
+    cdef uint64_t total = sizeof(batch_header_t) + batch.operations_size
+    cdef uint64_t operation_bytes = sizeof(operation_t) + SEGMENT_KEY_SIZE
     cdef part_t* part = batch.first_part
-    cdef change_t* change
     cdef uint32_t index
-    cdef uint32_t counts[2]
-    cdef batch_header_t header
     while part != NULL:
-        encode_part(part, scratch, encoded)
+        total += (operation_bytes + sizeof(header_t) + part.bytes
+                  + <uint64_t>part.live * (sizeof(queue_entry_t) + sizeof(slot_entry_t)))
+        if part.chunk_count:
+            total += part.chunk_count * operation_bytes + part.records[0].body_size
         part = part.next
     for index in range(batch.change_count):
-        change = &batch.changes[index]
-        key = key_of(change.segment, 0, 8)
-        if change.verb == VERB_DROP:
-            counts[0] = change.part_count
-            counts[1] = change.chunk_count
-            encoded.append(encoded_operation(VERB_DROP, DATABASE_SEGMENTS, key, (<char*>counts)[:sizeof(counts)]))
-        else:
-            encoded.append(encoded_operation(change.verb, DATABASE_SETTLED, key,
-                                             (<char*>change.settled)[:change.settled_size]))
-    encoded.append(batch.operations[:batch.operations_size] if batch.operations_size else b"")
-    body = b"".join(encoded)
+        total += operation_bytes + max(<uint64_t>batch.changes[index].settled_size, <uint64_t>8)
+    return total
+
+
+cdef char* write_operation(char* at, uint8_t verb, uint8_t database, uint64_t segment, uint32_t part, uint16_t key_size,
+                           uint32_t value_size) noexcept nogil:
+    """The head of an operation on a segment, and where its value goes."""
+    cdef operation_t operation
+    cdef char key[SEGMENT_KEY_SIZE]
+    operation.verb = verb
+    operation.database = database
+    operation.key_size = key_size
+    operation.value_size = value_size
+    segment_key(key, segment, part)
+    memcpy(at, &operation, sizeof(operation))
+    memcpy(at + sizeof(operation), key, key_size)
+    return at + sizeof(operation) + key_size
+
+
+cdef char* write_part(part_t* part, scratch_t* scratch, char* at) noexcept nogil:
+    """Behind what was written, or NULL: no memory."""
+    cdef uint32_t chunk
+    cdef uint64_t from_byte, size
+    if part_plan(part, scratch) != 0:
+        return NULL
+    at = write_operation(at, VERB_PUT, DATABASE_SEGMENTS, part.segment, part.index, SEGMENT_KEY_SIZE,
+                         <uint32_t>part.value_size)
+    part_encode(part, scratch, at)
+    at += part.value_size
+    for chunk in range(part.chunk_count):
+        from_byte = <uint64_t>chunk * CHUNK_BYTES
+        size = min(<uint64_t>CHUNK_BYTES, part.records[0].body_size - from_byte)
+        at = write_operation(at, VERB_PUT, DATABASE_CHUNKS, part.segment, chunk, SEGMENT_KEY_SIZE, <uint32_t>size)
+        memcpy(at, message_body(part.records[0]) + from_byte, size)
+        at += size
+    return at
+
+
+cdef char* write_change(change_t* change, char* at) noexcept nogil:
+    cdef uint32_t counts[2]
+    if change.verb == VERB_DROP:
+        counts[0] = change.part_count
+        counts[1] = change.chunk_count
+        at = write_operation(at, VERB_DROP, DATABASE_SEGMENTS, change.segment, 0, 8, sizeof(counts))
+        memcpy(at, counts, sizeof(counts))
+        return at + sizeof(counts)
+    at = write_operation(at, change.verb, DATABASE_SETTLED, change.segment, 0, 8, change.settled_size)
+    if change.settled_size:
+        memcpy(at, change.settled, change.settled_size)
+    return at + change.settled_size
+
+
+cdef int batch_write(batch_t* batch, scratch_t* scratch, char* target, uint64_t* size) noexcept nogil:
+    cdef char* at = target + sizeof(batch_header_t)
+    cdef part_t* part = batch.first_part
+    cdef batch_header_t header
+    cdef uint32_t index
+    while part != NULL:
+        at = write_part(part, scratch, at)
+        if at == NULL:
+            return ENOMEM
+        part = part.next
+    for index in range(batch.change_count):
+        at = write_change(&batch.changes[index], at)
+    if batch.operations_size:
+        memcpy(at, batch.operations, batch.operations_size)
+        at += batch.operations_size
     header.magic = BATCH_MAGIC
     header.version = BATCH_VERSION
     header.reserved = 0
     header.number = batch.number
-    header.size = len(body)
-    return (<char*>&header)[:sizeof(header)] + body
+    header.size = <uint64_t>(at - target) - sizeof(header)
+    memcpy(target, &header, sizeof(header))
+    size[0] = <uint64_t>(at - target)
+    return 0
+
+
+cdef bytes batch_encode(batch_t* batch, scratch_t* scratch):
+    cdef uint64_t size
+    cdef bytes encoded
+    cdef char* target = <char*>malloc(batch_bound(batch))
+    if target == NULL:
+        raise MemoryError
+    try:
+        if batch_write(batch, scratch, target, &size) != 0:
+            raise MemoryError
+        encoded = target[:size]
+        return encoded
+    finally:
+        free(target)

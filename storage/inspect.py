@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -17,7 +18,10 @@ from typing import Any
 import lmdb
 
 from storage.directory import FILE_NAME
-from storage.layout import META_NODE_ID, META_SCHEMA, Database, definition_kind, settled_key
+from storage.errors import StoreError
+from storage.journal_file import open_journal
+from storage.layout import META_JOURNAL, META_NODE_ID, META_SCHEMA, Database, definition_kind, settled_key
+from storage.recovery import journaled_batches
 from storage.segment import describe
 
 
@@ -45,10 +49,24 @@ def report(directory: Path) -> dict[str, Any]:
                     database.name.lower(): transaction.stat(databases[database])["entries"] for database in Database
                 },
                 **_segments(transaction, databases),
+                **_journal(directory, meta.get(META_JOURNAL)),
                 "file_bytes": file.stat().st_size,
             }
     finally:
         environment.close()
+
+
+def _journal(directory: Path, mark: bytes | None) -> dict[str, int]:
+    """What is only in the journal: the figures above do not count it, the next start or checkpoint takes it over."""
+    found = open_journal(directory)
+    if found is None or mark is None:
+        return {"journaled_batches": 0, "journaled_bytes": 0}
+    file, half_bytes = found
+    try:
+        batches = journaled_batches(file, half_bytes, int.from_bytes(mark[:8], "big"), int.from_bytes(mark[8:], "big"))
+    finally:
+        os.close(file)
+    return {"journaled_batches": len(batches), "journaled_bytes": sum(map(len, batches))}
 
 
 def _segments(transaction: Any, databases: dict[Database, Any]) -> dict[str, Any]:
@@ -86,6 +104,11 @@ def _text(found: dict[str, Any]) -> str:
         f"segments         {found['segments']} with {found['slots_live']} live of {found['slots']} slots, "
         f"{found['records']} records, {found['segment_bytes']} bytes",
     ]
+    if found["journaled_batches"]:
+        lines.append(
+            f"journal          {found['journaled_batches']} batches of {found['journaled_bytes']} bytes are not yet "
+            "in the figures"
+        )
     lines += [f"definitions      {count} {kind}" for kind, count in found["definitions"].items()]
     lines += [f"entries          {count} in {name}" for name, count in found["entries"].items()]
     lines += [
@@ -105,7 +128,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         found = report(chosen.directory)
-    except (OSError, ValueError, lmdb.Error) as error:
+    except (OSError, ValueError, StoreError, lmdb.Error) as error:
         print(f"cannot inspect {chosen.directory}: {error}", file=sys.stderr)
         return 1
     print(json.dumps(found, indent=2) if chosen.json else _text(found))

@@ -4,7 +4,7 @@ Owns the names and numbers of the databases, the schema version and the key enco
 values of `segments` look like is drawn in `segment.pxd`.
 
     database     key                              value
-    meta         name                             schema version, node id, segment ceiling
+    meta         name                             schema version, node id, segment ceiling, journal
     definitions  kind, vhost, name…               MessagePack, written by the core
     segments     segment u64, part u32            header, queue table, slot table, records
     settled      segment u64                      bitmap: settled slots of the segment
@@ -23,7 +23,7 @@ import hashlib
 import struct
 from enum import IntEnum
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Of the data directory; `migrate.py` knows the way from older ones."""
 
 KEY_BYTES_MAX = 511
@@ -31,6 +31,8 @@ KEY_BYTES_MAX = 511
 
 META_SCHEMA = b"schema"
 META_NODE_ID = b"node_id"
+META_JOURNAL = b"journal"
+"""Epoch of the journal and sequence of the last batch that LMDB has, u64 each: what follows it is in the journal."""
 META_SEGMENT_CEILING = b"segment_ceiling"
 """Segment numbers below this one may have been used: after a restart numbering goes on from here."""
 

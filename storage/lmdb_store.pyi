@@ -1,14 +1,18 @@
 import os
 from collections.abc import Callable
-from pathlib import Path
 
-from storage.segment_store import SegmentStore
+from storage.lmdb_reader import LmdbReader
 
-class LmdbStore(SegmentStore):
+class LmdbStore(LmdbReader):
     """The store on disk, in `directory`. Raises StoreLockedError, StoreCorruptError, StoreVersionError, StoreError."""
 
     @property
-    def directory(self) -> Path: ...
+    def replayed(self) -> int:
+        """Batches that were in the journal alone when the store was opened."""
+
+    def checkpoint(self, timeout_s: float = 60.0) -> None:
+        """Wait until all that was committed is in LMDB. Any thread; raises StoreFailedError."""
+
     @property
     def node_id(self) -> str: ...
     def __init__(
@@ -19,6 +23,8 @@ class LmdbStore(SegmentStore):
         interval_ms: int = 0,
         map_bytes: int | None = None,
         disk_free_min_bytes: int = 50_000_000,
+        journal_bytes: int = 67_108_864,
+        checkpoint_ms: int = 1000,
         segment_bytes_max: int = 4194304,
         tidy_ms: int = 1000,
         on_status: Callable[[str, str], object] | None = None,

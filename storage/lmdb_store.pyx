@@ -6,51 +6,62 @@ import time
 import uuid
 from pathlib import Path
 
-from libc.errno cimport ENOMEM
-from libc.stdint cimport uint64_t
+from libc.errno cimport EIO, ENOMEM
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 from posix.unistd cimport close, usleep
 
 from storage.batch cimport batch_t
+from storage.journal cimport journal_close, journal_map
 from storage.lmdb_api cimport (
     MDB_CP_COMPACT,
     MDB_CREATE,
-    MDB_FIRST,
     MDB_LAST,
-    MDB_NEXT,
     MDB_NORDAHEAD,
-    MDB_NOTFOUND,
     MDB_NOTLS,
     MDB_RDONLY,
-    MDB_SET_RANGE,
+    MDB_cursor,
     MDB_dbi,
     MDB_envinfo,
     MDB_stat,
+    MDB_txn,
     MDB_val,
-    fetch_ahead,
     lmdb,
     lmdb_error,
 )
+from storage.overlay cimport generation_free, generation_new
+from storage.recovery cimport JOURNAL_DAMAGED, recover
+from storage.room cimport lock_reading, unlock_reading
 from storage.segment cimport DATABASE_SEGMENTS
 from storage.writer cimport (
+    CHECKPOINT_MS,
     DATABASES,
     LATENCY_BUCKETS,
     STATUS_FAILED,
     STATUS_OK,
     latency_bound_us,
-    lock_reading,
-    unlock_reading,
+    writer_checkpoint,
     writer_give,
     writer_start,
     writer_stop,
+    writer_t,
     writer_take,
 )
 
 from storage.data_file import check_data_file
 from storage.directory import FILE_NAME, DirectoryLock, mark_used, remove_empty_remains
 from storage.errors import StoreCorruptError, StoreError, StoreFailedError
-from storage.layout import META_NODE_ID, META_SEGMENT_CEILING, Database
-from storage.migrate import migrate
+from storage.journal_file import (
+    JOURNAL_BYTES,
+    JOURNAL_NAME,
+    fitting_bytes,
+    make_journal,
+    open_journal,
+    remove_journal,
+    written_bytes,
+)
+from storage.layout import META_JOURNAL, META_NODE_ID, META_SEGMENT_CEILING, SCHEMA_VERSION, Database
+from storage.migrate import migrate, refuse_newer, schema_version
 
 MAP_BYTES = 1 << 36
 """64 GiB of address space to begin with: it costs nothing, and growing it is rare."""
@@ -58,21 +69,28 @@ MAP_BYTES_TRIED = (MAP_BYTES, 1 << 34, 1 << 32, 1 << 30)
 DISK_FREE_MIN_BYTES = 50_000_000
 
 
-cdef class LmdbStore(SegmentStore):
+cdef enum:
+    CLOSING_MS = 10000
+
+
+cdef class LmdbStore(LmdbReader):
     """A store in `directory`, which is created where it is missing.
 
     `durability`: "fsync" (default: nobody is told before the disk has it) or "interval" (a commit at most every
     `interval_ms`; a crash may lose that much of what was accepted). Below `disk_free_min_bytes` of free space the
-    status is "full". Raises StoreLockedError, StoreCorruptError, StoreVersionError, StoreError; ImportError without a
-    usable lmdb.
+    status is "full". `journal_bytes`: how long the journal is, twice what may wait to be taken over into LMDB; 0: none,
+    every batch is an LMDB transaction. `checkpoint_ms`: how long it may wait.
+
+    Raises StoreLockedError, StoreCorruptError, StoreVersionError, StoreError; ImportError without a usable lmdb.
     """
 
     def __cinit__(self, *_, **__):
         memset(&self.writer, 0, sizeof(self.writer))
+        self.writer.journal.fd = -1
         self.closed = True
 
     def __init__(self, directory, *, durability="fsync", map_bytes=None, disk_free_min_bytes=DISK_FREE_MIN_BYTES,
-                 **settings):
+                 uint64_t journal_bytes=JOURNAL_BYTES, int64_t checkpoint_ms=CHECKPOINT_MS, **settings):
         if durability not in ("fsync", "interval"):
             raise ValueError(f"durability is 'fsync' or 'interval', not {durability!r}")
         super().__init__(durability=durability, **settings)
@@ -81,19 +99,25 @@ cdef class LmdbStore(SegmentStore):
         self.lock = DirectoryLock(self.directory)
         self.writer.disk_free_min_bytes = disk_free_min_bytes
         self.writer.directory = self.directory_name
+        self.writer.checkpoint_us = checkpoint_ms * 1000
         try:
             remove_empty_remains(self.directory)
             check_data_file(self.directory / FILE_NAME)
             self.open_environment(map_bytes)
             self.open_databases()
+            refuse_newer(self, str(self.directory))
+            self.take_over_journal(journal_bytes)
             self.number_segments()
             self.start_writer()
+            known = schema_version(self)
             migrate(self, str(self.directory))
             self.node_id = (self.get(Database.META, META_NODE_ID) or b"").decode()
             if not self.node_id:
                 self.node_id = uuid.uuid4().hex
                 self.put(Database.META, META_NODE_ID, self.node_id.encode())
                 self.sync()
+            if known != SCHEMA_VERSION:
+                self.checkpoint()       # in LMDB itself: a version that knows no journal must not overlook this one
             mark_used(self.directory)
         except BaseException:
             self.abandon()
@@ -147,12 +171,70 @@ cdef class LmdbStore(SegmentStore):
                 lmdb.txn_abort(txn)
         if result == 0:
             result = lmdb.txn_begin(self.env, NULL, MDB_RDONLY, &self.reader)
+        if result == 0:
+            lmdb.txn_reset(self.reader)
+            result = lmdb.txn_begin(self.env, NULL, MDB_RDONLY, &self.writer.reader)
+        if result == 0:
+            lmdb.txn_reset(self.writer.reader)
+            self.writer.active = generation_new(0)
+            if self.writer.active == NULL:
+                result = ENOMEM
         if result != 0:
             raise StoreError(f"cannot open the store in {self.directory}: {lmdb_error(result)}")
-        lmdb.txn_reset(self.reader)
         lmdb.env_info(self.env, &info)
         self.writer.env = self.env
         self.writer.map_bytes = info.me_mapsize
+        return 0
+
+    cdef int take_over_journal(self, uint64_t journal_bytes) except -1:
+        """What an earlier life journaled goes into LMDB; then there is an empty journal of the size that is wanted."""
+        mark = self.get(Database.META, META_JOURNAL)
+        found = open_journal(self.directory)
+        if found is not None:
+            self.writer.journal.fd, self.writer.journal.half_bytes = found
+            if journal_map(&self.writer.journal) != 0:
+                raise StoreError(f"cannot map the journal {self.directory / JOURNAL_NAME}")
+        self.replay_journal(mark)
+        self.use_journal(journal_bytes)
+        return 0
+
+    cdef int replay_journal(self, bytes mark) except -1:
+        cdef uint64_t half_bytes = self.writer.journal.half_bytes, new_epoch
+        cdef int result
+        new_epoch = int.from_bytes(os.urandom(8), "big") | 1
+        if mark is None:
+            self.writer.journal.half_bytes = 0          # LMDB never had a journal: what lies there is not its
+        else:
+            self.writer.journal.epoch = int.from_bytes(mark[:8], "big")
+            self.writer.journal.sequence = int.from_bytes(mark[8:], "big")
+        result = recover(&self.writer, new_epoch, &self.replayed)
+        self.writer.journal.half_bytes = half_bytes
+        path = self.directory / JOURNAL_NAME
+        if result == JOURNAL_DAMAGED:
+            raise StoreCorruptError(f"{path} is damaged: a record that was accepted cannot be read, but later ones can")
+        if result < 0:
+            raise StoreCorruptError(f"{path} cannot be taken over: {lmdb_error(result)}")
+        if result > 0:
+            raise StoreError(f"{path} cannot be taken over: {lmdb_error(result)}")
+        return 0
+
+    cdef int use_journal(self, uint64_t journal_bytes) except -1:
+        cdef uint64_t found = self.writer.journal.half_bytes
+        cdef uint64_t half_bytes = fitting_bytes(self.directory, journal_bytes)
+        cdef int half
+        if found and half_bytes <= found <= journal_bytes // 2:
+            half_bytes = found                          # as wanted, or all that the disk had room for
+        if half_bytes != found:
+            journal_close(&self.writer.journal)
+            remove_journal(self.directory)
+            if half_bytes:
+                self.writer.journal.fd = make_journal(self.directory, half_bytes)
+                self.writer.journal.half_bytes = half_bytes
+                if journal_map(&self.writer.journal) != 0:
+                    raise StoreError(f"cannot map the journal {self.directory / JOURNAL_NAME}")
+        for half in range(2):
+            if half_bytes:
+                self.writer.journal.prepared[half] = written_bytes(self.writer.journal.fd, half_bytes, half)
         return 0
 
     cdef int number_segments(self) except -1:
@@ -235,68 +317,6 @@ cdef class LmdbStore(SegmentStore):
                                        f"{self.status_text or 'the disk is slow'}")
             select.select([self.notify_fd], [], [], left_s)
 
-    # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-    cdef int begin_reading(self) except -1:
-        cdef int result
-        if self.env == NULL:
-            raise StoreFailedError(f"the store in {self.directory} is closed")
-        lock_reading(&self.writer)
-        if self.writer.map_lost:
-            unlock_reading(&self.writer)
-            raise StoreFailedError(f"the map of {self.directory} could not be moved")
-        result = lmdb.txn_renew(self.reader)
-        if result != 0:
-            unlock_reading(&self.writer)
-            raise StoreError(f"cannot read from {self.directory}: {lmdb_error(result)}")
-        return 0
-
-    cdef void end_reading(self) noexcept:
-        if self.cursor != NULL:
-            lmdb.cursor_close(self.cursor)
-            self.cursor = NULL
-        lmdb.txn_reset(self.reader)
-        unlock_reading(&self.writer)
-
-    cdef int read_value(self, int database, const char* key, size_t key_size, const char** value,
-                        size_t* value_size) except -1:
-        cdef MDB_val name, found
-        cdef int result
-        name.mv_data = <void*>key
-        name.mv_size = key_size
-        result = lmdb.get(self.reader, self.writer.databases[database], &name, &found)
-        if result == MDB_NOTFOUND:
-            return 0
-        if result != 0:
-            raise StoreCorruptError(f"cannot read from {self.directory}: {lmdb_error(result)}")
-        value[0] = <const char*>found.mv_data
-        value_size[0] = found.mv_size
-        return 1
-
-    cdef int next_value(self, int database, const char* start, size_t start_size, const char** key, size_t* key_size,
-                        const char** value, size_t* value_size) except -1:
-        cdef MDB_val name, found
-        cdef int operation = MDB_NEXT, result = 0
-        if start != NULL:
-            name.mv_data = <void*>start
-            name.mv_size = start_size
-            operation = MDB_SET_RANGE if start_size else MDB_FIRST
-            result = lmdb.cursor_open(self.reader, self.writer.databases[database], &self.cursor)
-        if result == 0:
-            result = lmdb.cursor_get(self.cursor, &name, &found, operation)
-        if result == MDB_NOTFOUND:
-            return 0
-        if result != 0:
-            raise StoreCorruptError(f"cannot read from {self.directory}: {lmdb_error(result)}")
-        key[0] = <const char*>name.mv_data
-        key_size[0] = name.mv_size
-        value[0] = <const char*>found.mv_data
-        value_size[0] = found.mv_size
-        return 1
-
-    cdef void will_read(self, const char* value, size_t size) noexcept:
-        fetch_ahead(value, size)
-
     # ── figures ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def statistics(self):
@@ -320,9 +340,19 @@ cdef class LmdbStore(SegmentStore):
             "commits": self.writer.commits,
             "commit_retries": self.writer.retries,
             "commit_seconds": self.writer.commit_us / 1e6,
-            "commit_latency": [(latency_bound_us(index) / 1e6, self.writer.commit_latency[index])
-                               for index in range(LATENCY_BUCKETS - 1)]
-            + [(float("inf"), self.writer.commit_latency[LATENCY_BUCKETS - 1])],
+            "commit_latency": histogram(self.writer.commit_latency),
+            "direct_commits": self.writer.direct_commits,
+            "journal_bytes": 2 * self.writer.journal.half_bytes,
+            "journal_records": self.writer.journal.records,
+            "journal_syncs": self.writer.journal.syncs,
+            "journal_written_bytes": self.writer.journal.written_bytes,
+            "journal_waits": self.writer.waits,
+            "journal_elided_bytes": self.writer.elided_bytes,
+            "journal_replayed": self.replayed,
+            "checkpoints": self.writer.checkpoints,
+            "checkpoint_seconds": self.writer.checkpoint_us_total / 1e6,
+            "checkpoint_latency": histogram(self.writer.checkpoint_latency),
+            "checkpoint_bytes": self.writer.checkpoint_bytes,
             "map_bytes": self.writer.map_bytes,
             "map_growths": self.writer.map_growths,
             "file_bytes": (info.me_last_pgno + 1) * page_size,
@@ -342,6 +372,7 @@ cdef class LmdbStore(SegmentStore):
             raise StoreError(f"{target_directory} holds a data file already: a backup does not overwrite one")
         if self.env == NULL:
             raise StoreFailedError(f"the store in {self.directory} is closed")
+        self.checkpoint()
         with nogil:
             # without the GIL from the first lock on: its holder, the loop's thread, may be waiting for the GIL
             lock_reading(&self.writer)
@@ -361,11 +392,24 @@ cdef class LmdbStore(SegmentStore):
             finally:
                 os.close(fd)
 
+    def checkpoint(self, timeout_s=60.0):
+        """Waits until all that was committed is in LMDB. Any thread; raises StoreFailedError."""
+        cdef int64_t timeout_ms = int(timeout_s * 1000)
+        cdef int result
+        with nogil:
+            result = writer_checkpoint(&self.writer, timeout_ms)
+        if result != 0:
+            why = self.status_text or ("the store has failed" if result == EIO else "the disk is slow")
+            raise StoreFailedError(f"the journal of {self.directory} could not be taken over: {why}")
+
     def close(self, timeout_s=10.0):
         if self.closed:
             return
         try:
             self.sync(timeout_s)
+            with nogil:
+                # what cannot be taken over now is in the journal: the next start does it
+                writer_checkpoint(&self.writer, CLOSING_MS)
         finally:
             self.abandon()
 
@@ -373,6 +417,13 @@ cdef class LmdbStore(SegmentStore):
         shut(self)
         if self.lock is not None:
             self.lock.release()
+
+
+cdef list histogram(uint64_t* buckets):
+    """[(upper bound in seconds, how many)]"""
+    cdef int index
+    bounds = [latency_bound_us(index) / 1e6 for index in range(LATENCY_BUCKETS - 1)] + [float("inf")]
+    return [(bounds[index], buckets[index]) for index in range(LATENCY_BUCKETS)]
 
 
 cdef bint copies_run(writer_t* writer) noexcept nogil:
@@ -393,7 +444,15 @@ cdef void shut(LmdbStore store) noexcept:
         while store.writer.running and copies_run(&store.writer):
             usleep(10000)                       # a backup reads the map that is about to go
         writer_stop(&store.writer)
+    journal_close(&store.writer.journal)
+    generation_free(store.writer.active)
+    generation_free(store.writer.frozen)
+    store.writer.active = NULL
+    store.writer.frozen = NULL
     if store.env != NULL:
+        if store.writer.reader != NULL:
+            lmdb.txn_abort(store.writer.reader)
+            store.writer.reader = NULL
         if store.reader != NULL:
             lmdb.txn_abort(store.reader)
             store.reader = NULL

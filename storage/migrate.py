@@ -33,13 +33,26 @@ class MigratingStore(Protocol):
         """Commit, and wait for it."""
 
 
-MIGRATIONS: Mapping[int, Callable[[MigratingStore], None]] = {}
+def _begin_a_journal(store: MigratingStore) -> None:
+    """Version 2 has a journal beside the data file: nothing changes but that version 1 must not overlook it."""
+
+
+MIGRATIONS: Mapping[int, Callable[[MigratingStore], None]] = {1: _begin_a_journal}
 """Per version, what makes the next version of it. Version 1 is the first."""
 
 
 def schema_version(store: MigratingStore) -> int:
     """The version of what `store` holds; a fresh store has none yet: 0."""
     return int(store.get(Database.META, META_SCHEMA) or b"0")
+
+
+def refuse_newer(store: MigratingStore, where: str, newest: int = SCHEMA_VERSION) -> None:
+    """StoreVersionError naming `where` for a schema that this broker does not know."""
+    version = schema_version(store)
+    if version > newest:
+        raise StoreVersionError(
+            f"{where} has schema version {version}; this broker knows {newest}: it was written by a newer version"
+        )
 
 
 def migrate(
@@ -49,11 +62,8 @@ def migrate(
     newest: int = SCHEMA_VERSION,
 ) -> None:
     """Bring the store up to `newest`. If that cannot be done: StoreVersionError naming `where`, and nothing changed."""
+    refuse_newer(store, where, newest)
     version = schema_version(store)
-    if version > newest:
-        raise StoreVersionError(
-            f"{where} has schema version {version}; this broker knows {newest}: it was written by a newer version"
-        )
     missing = [step for step in range(version, newest) if step > 0 and step not in migrations]
     if missing:
         raise StoreVersionError(f"{where} has schema version {version}: no migration from version {missing[0]}")

@@ -130,6 +130,8 @@ cdef inline bint bit(const uint8_t* bits, uint32_t bits_size, uint32_t number) n
 
 cdef void segment_key(char* key, uint64_t segment, uint32_t part) noexcept nogil
 cdef int scratch_reserve(scratch_t* scratch, size_t size) noexcept nogil          # 0 or ENOMEM
+# A 64-bit sum of `size` bytes, a multiple of 8.
+cdef uint64_t checksum(uint64_t seed, const char* data, size_t size) noexcept nogil
 
 # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────────
 cdef int part_plan(part_t* part, scratch_t* scratch) noexcept nogil               # 0 or ENOMEM; then part.value_size

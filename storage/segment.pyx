@@ -39,7 +39,7 @@ cdef int scratch_reserve(scratch_t* scratch, size_t size) noexcept nogil:
 
 
 cdef uint64_t checksum(uint64_t seed, const char* data, size_t size) noexcept nogil:
-    """A 64-bit sum over words of 8 bytes (`size` is a multiple): finds torn and shifted tables, not forgers."""
+    """Over words of 8 bytes: finds what is torn or shifted, not forgers."""
     cdef uint64_t total = seed ^ <uint64_t>0x9E3779B97F4A7C15
     cdef uint64_t word
     cdef size_t at = 0

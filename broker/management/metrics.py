@@ -138,19 +138,21 @@ class BrokerMetrics(Collector):
 
     def _store(self) -> Iterator[Metric]:
         figures = dict(self.server.store.statistics())
-        commits = figures.pop("commit_latency", [])
-        total_s = figures.pop("commit_seconds", 0.0)
+        latencies = [
+            ("commit", "How long commits took, fsync included.", figures.pop("commit_latency", [])),
+            ("checkpoint", "How long it took to bring the journal into LMDB.", figures.pop("checkpoint_latency", [])),
+        ]
+        totals = {name: figures.pop(f"{name}_seconds", 0.0) for name, _, _ in latencies}
         for name, value in figures.items():
             if isinstance(value, int | float) and not isinstance(value, bool):
                 yield GaugeMetricFamily(f"hubbub_store_{name}", f"The store's figure `{name}`.", value=value)
-        seen, rows = 0, []
-        for upper_s, count in commits:
-            seen += count
-            rows.append(("+Inf" if upper_s == float("inf") else str(upper_s), float(seen)))
-        if rows:
-            yield HistogramMetricFamily(
-                "hubbub_store_commit_seconds", "How long commits took, fsync included.", buckets=rows, sum_value=total_s
-            )
+        for name, text, buckets in latencies:
+            seen, rows = 0, []
+            for upper_s, count in buckets:
+                seen += count
+                rows.append(("+Inf" if upper_s == float("inf") else str(upper_s), float(seen)))
+            if rows:
+                yield HistogramMetricFamily(f"hubbub_store_{name}_seconds", text, buckets=rows, sum_value=totals[name])
 
     def _queues(self) -> Iterator[Metric]:
         labels = ["vhost", "queue"]

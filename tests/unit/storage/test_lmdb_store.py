@@ -74,6 +74,15 @@ def filled(directory: Path, count: int = 100, size: int = 10_000) -> None:
     store.close()
 
 
+def make_unwritable(path: Path) -> None:
+    """Every write to `path` by this process fails from here on."""
+    for fd in os.listdir("/proc/self/fd"):
+        if os.path.islink(f"/proc/self/fd/{fd}") and os.readlink(f"/proc/self/fd/{fd}") == str(path):
+            read_only = os.open(path, os.O_RDONLY)
+            os.dup2(read_only, int(fd))
+            os.close(read_only)
+
+
 def collected(store: LmdbStore) -> LmdbStore:
     """The store, after one look at what the writer did."""
     store.collect()
@@ -145,9 +154,9 @@ def test_no_descriptor_is_left_behind(data: Path) -> None:
 
 def test_what_a_newer_version_wrote_is_refused_and_left_alone(data: Path) -> None:
     store = LmdbStore(data)
-    store.put(Database.META, META_SCHEMA, b"2")
+    store.put(Database.META, META_SCHEMA, b"3")
     store.close()
-    with pytest.raises(StoreVersionError, match=r"schema version 2; this broker knows 1: .* newer"):
+    with pytest.raises(StoreVersionError, match=r"schema version 3; this broker knows 2: .* newer"):
         LmdbStore(data)
 
 
@@ -198,7 +207,7 @@ def test_something_else_in_place_of_the_file_is_refused(data: Path) -> None:
 
 
 def test_a_missing_tail_that_nothing_needs_is_not_damage(data: Path) -> None:
-    store = LmdbStore(data, disk_free_min_bytes=0)
+    store = LmdbStore(data, disk_free_min_bytes=0, journal_bytes=0)
     store.restore(set())
     view = StoreView(store)
     places = [view.append(StoredMessage(b"x" * 100_000), QUEUE) for _ in range(20)]
@@ -261,8 +270,9 @@ def test_a_damaged_slot_table_is_found_when_it_is_read(data: Path) -> None:
 # ── the map, a full disk, a broken disk ───────────────────────────────────────────────────────────────────────────
 
 
-def test_the_map_grows_by_itself_and_nothing_is_lost(data: Path) -> None:
-    store = LmdbStore(data, map_bytes=256 * 1024, disk_free_min_bytes=0)
+@pytest.mark.parametrize("journal_bytes", [0, 1 << 20])
+def test_the_map_grows_by_itself_and_nothing_is_lost(data: Path, journal_bytes: int) -> None:
+    store = LmdbStore(data, map_bytes=256 * 1024, disk_free_min_bytes=0, journal_bytes=journal_bytes)
     store.restore(set())
     view = StoreView(store)
     places = []
@@ -270,6 +280,7 @@ def test_the_map_grows_by_itself_and_nothing_is_lost(data: Path) -> None:
         places.append(view.append(StoredMessage(b"%03d" % index * 20_000), QUEUE, index))
         store.sync()
         assert view.load(places[0][0], QUEUE)[0][5].body == b"000" * 20_000
+    store.checkpoint()
     statistics = store.statistics()
     assert statistics["map_growths"] >= 3
     assert statistics["status"] == "ok"
@@ -280,7 +291,10 @@ def test_the_map_grows_by_itself_and_nothing_is_lost(data: Path) -> None:
 def test_a_full_disk_keeps_what_was_accepted_and_goes_on_when_there_is_room(tmpfs: Path) -> None:
     statuses: list[str] = []
     store = LmdbStore(
-        tmpfs / "data", disk_free_min_bytes=0, on_status=lambda status, text: statuses.append(f"{status}: {text}")
+        tmpfs / "data",
+        disk_free_min_bytes=0,
+        journal_bytes=0,
+        on_status=lambda status, text: statuses.append(f"{status}: {text}"),
     )
     store.restore(set())
     view = StoreView(store)
@@ -308,7 +322,7 @@ def test_a_full_disk_keeps_what_was_accepted_and_goes_on_when_there_is_room(tmpf
 
 
 def test_on_a_full_disk_compaction_waits_but_settling_goes_on(tmpfs: Path) -> None:
-    store = LmdbStore(tmpfs / "data", disk_free_min_bytes=0, tidy_ms=0)
+    store = LmdbStore(tmpfs / "data", disk_free_min_bytes=0, journal_bytes=0, tidy_ms=0)
     store.restore(set())
     view = StoreView(store)
     places = [view.append(StoredMessage(b"%03d" % index * 1000), QUEUE, index) for index in range(1000)]
@@ -363,18 +377,20 @@ def test_low_space_says_full_before_a_commit_fails(tmpfs: Path) -> None:
     store.close()
 
 
-def test_a_failed_commit_ends_acceptance_for_good(data: Path) -> None:
+@pytest.mark.parametrize(("journal_bytes", "name"), [(0, "data.mdb"), (1 << 20, "journal")])
+def test_a_failed_commit_ends_acceptance_for_good(data: Path, journal_bytes: int, name: str) -> None:
     statuses: list[str] = []
-    store = LmdbStore(data, disk_free_min_bytes=0, on_status=lambda status, text: statuses.append(status))
+    store = LmdbStore(
+        data,
+        disk_free_min_bytes=0,
+        journal_bytes=journal_bytes,
+        on_status=lambda status, text: statuses.append(status),
+    )
     store.restore(set())
     view = StoreView(store)
     view.append(StoredMessage(b"safe"), QUEUE, 1)
     store.sync()
-    for fd in os.listdir("/proc/self/fd"):  # every write to the data file fails from here on
-        if os.path.islink(f"/proc/self/fd/{fd}") and os.readlink(f"/proc/self/fd/{fd}") == str(data / "data.mdb"):
-            read_only = os.open(data / "data.mdb", os.O_RDONLY)
-            os.dup2(read_only, int(fd))
-            os.close(read_only)
+    make_unwritable(data / name)
     message = StoredMessage(b"unsafe" * 1000)
     view.append(message, QUEUE, 2)
     in_flight = wait_on(store)
@@ -435,14 +451,16 @@ def test_the_report_shows_what_is_there_beside_a_running_broker(store: LmdbStore
     store.sync()
     view.settle(*places[0])
     store.sync()
+    store.checkpoint()
     command = [sys.executable, "-m", "storage.inspect", str(data)]
     found: dict[str, Any] = json.loads(subprocess.run([*command, "--json"], capture_output=True, check=True).stdout)
-    assert (found["schema_version"], found["node_id"]) == (1, store.node_id)
+    assert (found["schema_version"], found["node_id"]) == (2, store.node_id)
     assert (found["segments"], found["slots"], found["slots_live"], found["records"]) == (1, 10, 9, 10)
     assert found["queues"] == {"0": {"slots": 5, "live": 4}, "1": {"slots": 5, "live": 5}}
     assert found["definitions"] == {"queue": 1}
     text = subprocess.run(command, capture_output=True, check=True, text=True).stdout
     assert "9 live of 10 slots" in text
+    assert "journal" not in text
     store.put(Database.SESSIONS, b"k", b"v")  # and the broker goes on
     store.sync()
 
