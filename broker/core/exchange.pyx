@@ -16,6 +16,9 @@ from storage.records cimport (
 
 from broker.core.arguments import name_argument
 
+cdef bytes REPLY_KEY = b"$reply-to."
+"""What begins so on amq.topic is a reply, and for the queue whose name follows alone: MQTT knows topics only."""
+
 
 cdef class Exchange:
     """A named point of publication, of a type that says which bindings match. Subclasses live in `exchange_types`."""
@@ -73,6 +76,8 @@ cdef class Exchange:
 
     def resolve(self, bytes routing_key, message) -> Route:
         """Every target of a message, each once, through exchanges and alternates; cycles are walked once."""
+        if routing_key.startswith(REPLY_KEY) and self.name == "amq.topic":
+            return Route(self.vhost.reply_targets_of(routing_key[len(REPLY_KEY):]), False)
         targets: dict = {}
         seen = {self}
         waiting = [self]

@@ -34,6 +34,8 @@ from storage import layout
 if TYPE_CHECKING:
     from broker.core.broker import Broker
 
+NAMES_MADE = (b"amq.gen-", b"amq.rabbitmq.reply-to.")
+"""How names begin that the broker makes up, and that nobody can guess."""
 PREDECLARED = {
     "amq.direct": "direct",
     "amq.fanout": "fanout",
@@ -353,6 +355,11 @@ class VirtualHost:
         """What the default exchange routes to by name: a queue, or a direct reply-to consumer; or None."""
         name = routing_key.decode("utf-8", "surrogateescape")
         return self.queues.get(name) or self.reply_targets.get(name)
+
+    def reply_targets_of(self, name: bytes) -> list[Any]:
+        """Where a reply by way of amq.topic goes. Only a name that the broker made will do: who knows it was told."""
+        target = self.target(name) if name.startswith(NAMES_MADE) else None
+        return [] if target is None else [target]
 
     # ── bindings ──────────────────────────────────────────────────────────────────────────────────────────────────
 

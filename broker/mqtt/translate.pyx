@@ -9,7 +9,8 @@ their order and their duplicates, correlation data may be any bytes, a response 
     content type                content-type (beyond 255 bytes: header x-mqtt-content-type)
     correlation data            correlation-id; header x-correlation-id where it is too long or not UTF-8 (RabbitMQ)
     response topic              header x-reply-to-topic, as a routing key (RabbitMQ)
-    $reply-to/NAME          ◀── reply-to NAME, where the broker made that name: only who was told can know it
+    $reply-to/NAME          ◀── reply-to NAME, where the broker made that name: only who was told can know it. What is
+                                published there, the core hands to that queue
     message expiry interval     expiration (seconds, milliseconds rounded up; at most ten years)
     payload format indicator    header x-mqtt-payload-format
     user property               header, a long string; x-mqtt-user-property [name, value] where no header can have the
@@ -337,7 +338,7 @@ cdef int put_reply_to(Builder out, const properties_t* found, const uint8_t* raw
     if not name.startswith(MADE_NAMES) or (
             properties_has(found, PROPERTY_HEADERS) and has_response_topic(found, raw)):
         return put_text_pair(out, b"reply-to", name)
-    return put_topic(out, REPLY_TOPIC + name)
+    return put_topic(out, REPLY_TOPIC + name.translate(SWAP))
 
 
 cdef bint has_response_topic(const properties_t* found, const uint8_t* raw) except -1:

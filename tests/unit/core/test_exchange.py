@@ -57,6 +57,19 @@ def test_direct_fanout_and_topic(core, wire):
     assert resolved(core, "t", "a.x") == ["q1", "q2"]
 
 
+def test_a_reply_by_way_of_the_topic_exchange_reaches_the_reply_queue_alone(core):
+    topics = core.vhost.exchanges["amq.topic"]
+    queue = core.vhost.create_queue(
+        "amq.gen-unguessable", durable=False, exclusive=False, auto_delete=False, owner=None, arguments={}
+    )
+    core.vhost.bind(topics, core.vhost.declare_queue("curious"), QUEUE, b"#")
+
+    assert resolved(core, "amq.topic", "$reply-to.amq.gen-unguessable") == ["amq.gen-unguessable"]
+    core.vhost.delete_queue(queue)
+    assert resolved(core, "amq.topic", "$reply-to.amq.gen-unguessable") == []
+    assert resolved(core, "amq.topic", "$reply-to.curious") == []
+
+
 def test_a_queue_that_is_bound_twice_gets_a_message_once(core, wire):
     wire("e:topic", "a.*>q", "*.b>q", "a.b>f:fanout")
     wire("f:fanout", ">q")

@@ -133,7 +133,7 @@ def test_headers_of_all_types_become_text() -> None:
 
 @pytest.mark.parametrize("name", ["amq.gen-abc", "amq.rabbitmq.reply-to.g1.abc"])
 def test_a_reply_queue_that_the_broker_named_is_a_response_topic(name: str) -> None:
-    assert from_amqp(encode_properties({"reply_to": name})).response_topic == b"$reply-to/" + name.encode()
+    assert from_amqp(encode_properties({"reply_to": name})).response_topic == swapped(b"$reply-to." + name.encode())
 
 
 def test_there_is_one_response_topic_and_one_correlation_however_often_amqp_says_it() -> None:
