@@ -16,8 +16,8 @@ from storage.records cimport (
 
 from broker.core.arguments import name_argument
 
+# What begins so on amq.topic is a reply, and for the queue whose name follows alone: MQTT knows topics only.
 cdef bytes REPLY_KEY = b"$reply-to."
-"""What begins so on amq.topic is a reply, and for the queue whose name follows alone: MQTT knows topics only."""
 
 
 cdef class Exchange:

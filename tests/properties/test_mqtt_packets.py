@@ -14,9 +14,9 @@ from tests.oracles import field_table
 from tests.oracles import mqtt_packets as client
 from tests.properties.test_properties import PROPERTIES
 
-TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=40)
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)
 RAW_TEXT = TEXT.map(str.encode)
-TOPICS = st.text(st.characters(exclude_characters="\0+#", exclude_categories=("Cs",)), min_size=1, max_size=40)
+TOPICS = st.text(st.characters(codec="utf-8", exclude_characters="\0+#"), min_size=1, max_size=40)
 LEVELS = st.one_of(st.just("+"), st.text(st.sampled_from("ab.é* $"), max_size=4))
 MESSAGES = st.builds(
     Properties,
