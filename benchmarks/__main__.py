@@ -24,7 +24,8 @@ from .report import (
     list_troubles,
     write_result,
 )
-from .rows import ROWS, Row
+from .row import Row
+from .rows import GROUPS, ROWS
 from .systems import SYSTEMS, Hubbub
 
 RESULTS = Path(__file__).parent / "results"
@@ -35,6 +36,7 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures Hubbub beside its peers.")
     names = ", ".join(row.name for row in ROWS)
     parser.add_argument("--rows", help=f"which, separated by commas: {names}", metavar="ROW,...")
+    parser.add_argument("--group", choices=GROUPS, help="all rows of a kind")
     parser.add_argument("--systems", help=f"which, separated by commas: {', '.join(SYSTEMS)}", metavar="SYSTEM,...")
     parser.add_argument("--runs", type=int, help="of each row on each system (3; --quick: 1)")
     parser.add_argument("--seconds", type=float, help="length of a measured window (5; --quick: 1)")
@@ -132,7 +134,7 @@ def main(words: list[str]) -> int:
         Hubbub.executable = arguments.hubbub.resolve()
     Hubbub.settings = tuple(arguments.set)
     names = choose(arguments.rows, [row.name for row in ROWS], "row")
-    rows = [row for row in ROWS if row.name in names]
+    rows = [row for row in ROWS if row.name in names and arguments.group in (None, row.group)]
     effort = effort_of(arguments)
     systems = choose_systems(arguments.systems)
 

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from .build import build_load_generator
-from .rows import Kind, Row
-from .systems import SYSTEMS, System, SystemFailedError
+from .process import AMQP, System, SystemFailedError
+from .row import RELAY, Kind, Row
+from .systems import SYSTEMS
 
 BACKLOG_QUEUE = "backlog"
 SLOWEST_RATE = 2000  # messages per second: below that, a backlog run is given up
@@ -94,8 +95,11 @@ class Bench:
             else:
                 system.stop()
 
-    def _run_load(self, system: System, arguments: tuple[str, ...], timeout: float) -> dict[str, Any]:
-        command = [str(self._load_generator), "--port", str(system.port), "--pid", str(system.pid), *arguments]
+    def _run_load(self, system: System, dialect: str, arguments: tuple[str, ...], timeout: float) -> dict[str, Any]:
+        command = [str(self._load_generator), "--port", str(system.port_for(dialect)), "--pid", str(system.pid)]
+        if AMQP in system.ports:
+            command += ["--amqp-port", str(system.ports[AMQP])]
+        command += arguments
         try:
             finished = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
         except subprocess.TimeoutExpired:
@@ -106,25 +110,27 @@ class Bench:
         return report
 
     def _measure_window(self, row: Row, system: System) -> dict[str, Any]:
-        arguments = row.arguments if system.amqp else row.relay_arguments
+        arguments = row.relay_arguments if system.name == RELAY else row.arguments
         assert arguments is not None
         effort = self._effort
         timing = ("--warm-up", str(effort.warm_up_seconds), "--seconds", str(effort.seconds))
-        return self._run_load(system, (*arguments, *timing), timeout=effort.seconds + effort.warm_up_seconds + 120)
+        return self._run_load(
+            system, row.dialect, (*arguments, *timing), timeout=effort.seconds + effort.warm_up_seconds + 120
+        )
 
     def _measure_idle(self, row: Row, system: System) -> dict[str, Any]:
         effort = self._effort
         much = ("--connections", str(effort.connections), "--seconds", str(effort.idle_seconds))
-        return self._run_load(system, (*row.arguments, *much), timeout=effort.connections / 100 + 120)
+        return self._run_load(system, row.dialect, (*row.arguments, *much), timeout=effort.connections / 100 + 120)
 
     def _measure_backlog(self, row: Row, system: System) -> dict[str, Any]:
         count = self._effort.backlog[system.name]
         arguments = (*row.arguments, "--queue", BACKLOG_QUEUE, "--count", str(count))
         timeout = count / SLOWEST_RATE + 120
-        fill = self._run_load(system, ("--mode", "fill", *arguments), timeout)
+        fill = self._run_load(system, row.dialect, ("--mode", "fill", *arguments), timeout)
         system.stop()
         start_seconds = system.start()
-        drain = self._run_load(system, ("--mode", "drain", *arguments), timeout)
+        drain = self._run_load(system, row.dialect, ("--mode", "drain", *arguments), timeout)
         faults = {name: fill["faults"][name] + drain["faults"][name] for name in fill["faults"]}
         for filled, report in ((True, fill), (False, drain)):
             if report["messages_in_queue"] != count:

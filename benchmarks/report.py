@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from .measure import faults_of, figure_of
-from .rows import HUBBUB, PER_CPU_SECOND, RABBITMQ, RATE, ROWS, Line, Medians, Row, Unit
+from .process import AMQP
+from .row import HUBBUB, PER_CPU_SECOND, RATE, RELAY, Line, Medians, Row, Unit
+from .rows import GROUPS, ROWS
 from .systems import SYSTEMS
 
 NOT_MEASURED = "–"
@@ -97,16 +99,31 @@ def _line_cells(row: Row, line: Line, medians: Medians, verdicts: list[Verdict])
     )
     words = {True: "met", False: "**missed**", None: "not judged"}
     cells = [line.label]
-    for system in SYSTEMS:
+    for system in systems_of(row.group):
         cells += [format_figure(get(system, line.figure), line.unit), per_cpu(system)]
-    ratio = _ratio(get(HUBBUB, line.figure), get(RABBITMQ, line.figure))
+    ratio = _ratio(get(HUBBUB, line.figure), get(row.peers[0], line.figure))
     return [*cells, ratio, floors, "; ".join(words[verdict.met] for verdict in mine)]
 
 
-def format_table(rows: list[Row], medians: Medians, verdicts: list[Verdict]) -> str:
-    """The Markdown table."""
-    systems = [cell for system in SYSTEMS for cell in (system, "per CPU-s")]
-    columns = ["work", *systems, "hubbub ÷ rabbitmq", "floor", "verdict"]
+def systems_of(group: str) -> list[str]:
+    """Those that do some work of the group: the columns of its table."""
+    able = {HUBBUB, RELAY}.union(*(row.peers for row in ROWS if row.group == group))
+    return [system for system in SYSTEMS if system in able]
+
+
+def _first_peer(group: str) -> str:
+    return next(row.peers[0] for row in ROWS if row.group == group)
+
+
+def format_tables(rows: list[Row], medians: Medians, verdicts: list[Verdict]) -> str:
+    """A Markdown table for each group that has rows."""
+    groups = [(group, [row for row in rows if row.group == group]) for group in GROUPS]
+    return "\n".join(_format_table(group, mine, medians, verdicts) for group, mine in groups if mine)
+
+
+def _format_table(group: str, rows: list[Row], medians: Medians, verdicts: list[Verdict]) -> str:
+    systems = [cell for system in systems_of(group) for cell in (system, "per CPU-s")]
+    columns = ["work", *systems, f"hubbub ÷ {_first_peer(group)}", "floor", "verdict"]
     lines = ["| " + " | ".join(columns) + " |", "|---|" + "---:|" * (len(systems) + 1) + "---|---|"]
     for row in rows:
         for line in row.lines:
@@ -149,7 +166,7 @@ def format_markdown(result: dict[str, Any], rows: list[Row], medians: Medians, v
         if disk
     ]
     backlog = ", ".join(
-        f"{system} {effort['backlog'][system]:,}" for system in result["systems"] if SYSTEMS[system].amqp
+        f"{system} {effort['backlog'][system]:,}" for system in result["systems"] if AMQP in SYSTEMS[system].dialects
     )
     head = [
         f"# Benchmark of {result['commit']}, {result['date']}",
@@ -166,7 +183,7 @@ def format_markdown(result: dict[str, Any], rows: list[Row], medians: Medians, v
     troubles = list_troubles(result["measurements"])
     tail = ["", "## Troubles", "", *[f"- {trouble}" for trouble in troubles]] if troubles else []
     tail = tail or ["", "In every run each message arrived exactly once, in order and whole."]
-    return "\n".join(head) + "\n" + format_table(rows, medians, verdicts) + "\n".join(tail) + "\n"
+    return "\n".join(head) + "\n" + format_tables(rows, medians, verdicts) + "\n".join(tail) + "\n"
 
 
 def write_result(directory: Path, result: dict[str, Any], markdown: str) -> Path:

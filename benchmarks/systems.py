@@ -1,174 +1,20 @@
-"""The systems under test, as processes: how each is started, found ready, suspended and ended.
+"""The systems under test: Hubbub, RabbitMQ and the relay here, the peers that speak MQTT alone in `mqtt_peers.py`.
 
-Owns processes, ports and data directories; knows nothing of what is measured. A system listens on loopback only, on a
-port of its own, with its data in a directory that is given to it.
+Owns how each is configured and started; knows nothing of what is measured.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import resource
 import shutil
-import signal
-import socket
 import subprocess
 import tempfile
-import time
-from abc import ABC, abstractmethod
+from functools import cache
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from .build import build_relay
-
-START_SECONDS_MAX = 120
-STOP_SECONDS_MAX = 60
-OPEN_FILES = 20_000  # for 10,000 idle connections
-PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
-
-
-class SystemFailedError(Exception):
-    """A system under test did not start, or died."""
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-class System(ABC):
-    """A process that is measured. A context manager: it runs inside the `with`."""
-
-    name: str
-    amqp = True  # speaks AMQP; what does not is used through the load generator's relay mode
-    fresh_each_time = True  # cheap to start, so that each measurement gets a new one
-    backlog_messages = 500_000  # what it is asked to hold
-
-    def __init__(self, directory: Path) -> None:
-        """The directory takes the system's data and logs; it outlives restarts."""
-        self.directory = directory
-        self.port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @abstractmethod
-    def command(self) -> list[str]:
-        """The command line."""
-
-    def environment(self) -> dict[str, str]:
-        """The environment, which is this process's own unless said otherwise."""
-        return dict(os.environ)
-
-    @classmethod
-    def is_installed(cls) -> bool:
-        """True when there is something to start."""
-        return True
-
-    @classmethod
-    def version(cls) -> str:
-        """What is measured, for the record."""
-        return ""
-
-    @property
-    def pid(self) -> int:
-        """The process whose CPU and memory count, with its descendants."""
-        assert self._process is not None
-        return self._process.pid
-
-    def start(self) -> float:
-        """Starts it and waits until it serves. Gives the seconds that took."""
-        begun = time.monotonic()
-        self.directory.mkdir(parents=True, exist_ok=True)
-        with (self.directory / "output.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                self.command(),
-                env=self.environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self.directory,
-                start_new_session=True,  # a process group that can be ended as one
-                preexec_fn=_raise_open_files,
-            )
-        try:
-            while not self.serves():
-                if self._process.poll() is not None:
-                    raise SystemFailedError(
-                        f"{self.name} ended with status {self._process.returncode}: {self.last_output()}"
-                    )
-                if time.monotonic() - begun > START_SECONDS_MAX:
-                    raise SystemFailedError(
-                        f"{self.name} does not serve after {START_SECONDS_MAX} s: {self.last_output()}"
-                    )
-                time.sleep(0.005)
-        except BaseException:
-            self.stop()
-            raise
-        return time.monotonic() - begun
-
-    def serves(self) -> bool:
-        """True when a client is greeted."""
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as probe:
-                if not self.amqp:
-                    return True
-                probe.sendall(PROTOCOL_HEADER)
-                return probe.recv(3) == b"\x01\x00\x00"  # connection.start
-        except OSError:
-            return False
-
-    def stop(self) -> None:
-        """Ends it and all that it started: politely, then not."""
-        if self._process is None:
-            return
-        process, self._process = self._process, None
-        self._signal_group(process, signal.SIGCONT)
-        if process.poll() is None:
-            process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(STOP_SECONDS_MAX)
-        self._signal_group(process, signal.SIGKILL)
-        process.wait()
-
-    def suspend(self) -> None:
-        """Takes the processor away from it, while another system is measured."""
-        if self._process is not None:
-            self._signal_group(self._process, signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Undoes `suspend`."""
-        if self._process is not None:
-            self._signal_group(self._process, signal.SIGCONT)
-
-    def last_output(self) -> str:
-        """The end of what it has printed."""
-        return (self.directory / "output.log").read_text(errors="replace")[-1500:]
-
-    @staticmethod
-    def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-
-    def __enter__(self) -> Self:
-        """Starts it."""
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stops it."""
-        self.stop()
-
-
-def _raise_open_files() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-    if soft == resource.RLIM_INFINITY or soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+from .mqtt_peers import Mosquitto, Nats
+from .process import AMQP, COPY, MQTT, WEBSOCKET, System, free_port
 
 
 class Hubbub(System):
@@ -178,19 +24,28 @@ class Hubbub(System):
     executable = Path(__file__).parent.parent / ".venv" / "bin" / "hubbub"
     settings: tuple[str, ...] = ()  # further --set key=value
     backlog_messages = 10_000_000
+    dialects = (AMQP, MQTT, WEBSOCKET)
+
+    def __init__(self, directory: Path) -> None:
+        """An older build, without MQTT, can be measured in what it speaks."""
+        super().__init__(directory)
+        self.ports = {dialect: port for dialect, port in self.ports.items() if self.speaks(dialect)}
 
     def command(self) -> list[str]:
         """The one place that knows Hubbub's command line. Its other listeners are off: their ports may be taken."""
-        listeners = [
-            "amqp.address=127.0.0.1",
-            f"amqp.port={self.port}",
-            "management.port=null",
-            "metrics.port=null",
-            "websocket.port=null",
-        ]
-        settings = [*listeners, *self.settings]
+        listeners = [f"{dialect}.address=127.0.0.1" for dialect in self.ports]
+        listeners += [f"{dialect}.port={port}" for dialect, port in self.ports.items()]
+        settings = [*listeners, "management.port=null", "metrics.port=null", *self.settings]
         options = [word for setting in settings for word in ("--set", setting)]
         return [str(self.executable), "serve", "--data-dir", str(self.directory / "data"), *options]
+
+    @classmethod
+    @cache
+    def speaks(cls, dialect: str) -> bool:
+        """True when the build has a section for it in its settings."""
+        asked = [str(cls.executable), "config", "check", "/dev/stdin"]
+        section = f"{dialect}:\n  port: null\n"
+        return not subprocess.run(asked, input=section, text=True, capture_output=True, check=False).returncode
 
     @classmethod
     def is_installed(cls) -> bool:
@@ -212,11 +67,12 @@ class Hubbub(System):
 class RabbitMQ(System):
     """A private node of the installed RabbitMQ, with the configuration that it comes with.
 
-    What differs from the package's defaults is where it listens (loopback) and where its files are; no plugins. It
-    starts slowly, so one node serves all measurements and is suspended in between.
+    What differs from the package's defaults is where it listens (loopback) and where its files are, and that its MQTT
+    plugin is there. It starts slowly, so one node serves all measurements and is suspended in between.
     """
 
     name = "rabbitmq"
+    dialects = (AMQP, MQTT)
     fresh_each_time = False
     script = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # not the wrapper, which changes the user
 
@@ -233,7 +89,11 @@ class RabbitMQ(System):
     def environment(self) -> dict[str, str]:
         """Everything about a RabbitMQ node is said in its environment."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        (self.directory / "enabled_plugins").write_text("[].\n")
+        (self.directory / "enabled_plugins").write_text("[rabbitmq_mqtt].\n")
+        (self.directory / "rabbitmq.conf").write_text(
+            f"mqtt.listeners.tcp.1 = 127.0.0.1:{self.ports[MQTT]}\n"
+            "mqtt.allow_anonymous = true\nmqtt.default_user = guest\nmqtt.default_pass = guest\n"
+        )
         (self.directory / "environment.conf").touch()
         return {
             **os.environ,
@@ -242,7 +102,7 @@ class RabbitMQ(System):
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODENAME": f"benchmark{os.getpid()}@localhost",
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_NODE_PORT": str(self.ports[AMQP]),
             "RABBITMQ_DIST_PORT": str(self._distribution_port),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
             "RABBITMQ_CONF_ENV_FILE": str(self.directory / "environment.conf"),
@@ -277,7 +137,7 @@ class Relay(System):
     """`relay.c`: copies bytes from socket to socket."""
 
     name = "relay"
-    amqp = False
+    dialects = (COPY,)
 
     def __init__(self, directory: Path | None = None) -> None:
         """Without a directory, one of its own that goes when it stops."""
@@ -286,7 +146,7 @@ class Relay(System):
 
     def command(self) -> list[str]:
         """The program and its port."""
-        return [str(build_relay()), str(self.port)]
+        return [str(build_relay()), str(self.ports[COPY])]
 
     def stop(self) -> None:
         """Ends it."""
@@ -295,5 +155,7 @@ class Relay(System):
             self._own_directory.cleanup()
 
 
-SYSTEMS: dict[str, type[Hubbub | RabbitMQ | Relay]] = {system.name: system for system in (Hubbub, RabbitMQ, Relay)}
+SYSTEMS: dict[str, type[Hubbub | RabbitMQ | Mosquitto | Nats | Relay]] = {
+    system.name: system for system in (Hubbub, RabbitMQ, Mosquitto, Nats, Relay)
+}
 """What can be measured, in the order in which it is. A further peer is a class here."""

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.build import build_load_generator, compiler
 from benchmarks.faulty_relay import Fault, FaultyRelay
+from benchmarks.process import COPY
 from benchmarks.systems import Relay
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="the load generator is C: it wants gcc")
@@ -91,7 +92,15 @@ def test_exactly_the_faults_that_were_made_are_counted(faults: dict[int, Fault],
 def test_the_relay_copies_every_byte(body_bytes: int) -> None:
     with Relay() as relay:
         report = run_load(
-            relay.port, "--count", "1024", "--body", str(body_bytes), "--window", "64", "--pid", str(relay.pid)
+            relay.port_for(COPY),
+            "--count",
+            "1024",
+            "--body",
+            str(body_bytes),
+            "--window",
+            "64",
+            "--pid",
+            str(relay.pid),
         )
     assert report["faults"] == NO_FAULTS
     assert report["delivered"] == 1024
@@ -101,7 +110,7 @@ def test_the_relay_copies_every_byte(body_bytes: int) -> None:
 
 def test_the_open_loop_keeps_its_rate_and_gives_latencies() -> None:
     with Relay() as relay:
-        report = run_load(relay.port, "--rate", "2000", "--warm-up", "0.1", "--seconds", "1", "--body", "256")
+        report = run_load(relay.port_for(COPY), "--rate", "2000", "--warm-up", "0.1", "--seconds", "1", "--body", "256")
     assert report["faults"] == NO_FAULTS
     assert report["published_per_second"] == pytest.approx(2000, rel=0.3)
     assert 0 < report["delivery_us"]["p50"] <= report["delivery_us"]["p99"] <= report["delivery_us"]["highest"]
@@ -109,7 +118,7 @@ def test_the_open_loop_keeps_its_rate_and_gives_latencies() -> None:
 
 def test_a_broker_that_closes_the_connection_ends_the_run_with_an_error() -> None:
     with Relay() as relay:
-        command = [str(build_load_generator()), "--mode", "transient", "--port", str(relay.port)]
+        command = [str(build_load_generator()), "--mode", "transient", "--port", str(relay.port_for(COPY))]
         finished = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert finished.returncode == 1
     assert "the broker" in finished.stderr
