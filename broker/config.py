@@ -29,7 +29,7 @@ Milliseconds = Annotated[int, Meta(ge=1)]
 Bytes = Annotated[int, Meta(ge=0)]
 
 
-TLS_SECTIONS = ("amqp", "websocket")
+TLS_SECTIONS = ("amqp", "mqtt", "websocket")
 """The sections that have a `tls_port`."""
 
 
@@ -70,6 +70,36 @@ class Amqp(Section, frozen=True):
     channel_max: Annotated[int, Meta(ge=1, le=65535)] = 2047
     heartbeat_s: Annotated[int, Meta(ge=0, le=65535)] = 60
     """Proposed to clients; 0: none."""
+
+
+class Mqtt(Section, frozen=True):
+    """The MQTT listeners: 3.1, 3.1.1 and 5 on the same port."""
+
+    address: str = "0.0.0.0"
+    port: Port | None = 1883
+    """Null: no plain listener."""
+    tls_port: Port | None = None
+    """Null: no TLS listener. Needs `tls.certificate` and `tls.key`. By custom 8883."""
+    vhost: Annotated[str, Meta(min_length=1, max_length=255)] = "/"
+    """Where clients are that do not name one (`vhost:user`)."""
+    anonymous: Literal["never", "loopback", "always"] = "loopback"
+    """Who may connect without a user name: nobody, peers on this machine, or everybody."""
+    anonymous_user: str = "guest"
+    """As whom they act."""
+    keep_alive_max_s: Annotated[int, Meta(ge=0, le=65535)] = 0
+    """The longest keep-alive; MQTT 5 clients that ask for more, or for none, are given this one. 0: any."""
+    session_expiry_max_s: Annotated[int, Meta(ge=0)] | None = None
+    """How long a session may outlive its connection at most; null: as long as the client wants."""
+    session_messages_max: Annotated[int, Meta(ge=1)] | None = None
+    """Messages that wait for one session; null: no limit."""
+    session_bytes_max: Annotated[int, Meta(ge=1)] | None = None
+    """Their payloads' bytes; null: no limit."""
+    session_overflow: Literal["drop-head", "drop-tail", "reject", "dead-letter"] = "drop-head"
+    """Above that: the oldest or the newest is dropped, or the publisher is refused (MQTT 5: 0x97)."""
+    queue_qos0: bool = False
+    """QoS 0 messages wait for a session whose client is away, if it has a queue, instead of being dropped."""
+    share_strategy: Literal["round-robin", "sticky", "hash-topic", "hash-publisher"] = "round-robin"
+    """Which member of a shared subscription gets a message."""
 
 
 class WebSocket(Section, frozen=True):
@@ -168,6 +198,7 @@ class Settings(Section, frozen=True):
     durability: Durability = field(default_factory=Durability)
     memory: Memory = field(default_factory=Memory)
     amqp: Amqp = field(default_factory=Amqp)
+    mqtt: Mqtt = field(default_factory=Mqtt)
     tls: Tls = field(default_factory=Tls)
     websocket: WebSocket = field(default_factory=WebSocket)
     management: Management = field(default_factory=Management)

@@ -59,6 +59,19 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     open_batch_bytes_max: int = 64 * MIB
     """Of messages that wait for the disk; above it connections that publish are not read until it has caught up."""
 
+    # ── MQTT ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    mqtt_receive_maximum: int = 65_535
+    """QoS 1 and 2 messages of one client that are not yet acknowledged to it."""
+    mqtt_inflight_max: int = 1_024
+    """… and to one client that it has not yet acknowledged; a client may ask for fewer. Below 32768."""
+    mqtt_topic_aliases_max: int = 32
+    """Topic aliases of one connection, each way."""
+    mqtt_control_packet_bytes_max: int = 128 * KIB
+    """Every packet but PUBLISH, and of that what stands before its payload; below `read_bytes_max`."""
+    mqtt_topic_levels_max: int = 128
+    """Levels of a topic name or filter."""
+    mqtt_subscriptions_per_session_max: int = 65_536
+
     # ── WebSocket ─────────────────────────────────────────────────────────────────────────────────────────────────
     http_head_bytes_max: int = 8 * KIB
     """The HTTP request that asks for a WebSocket; below `read_bytes_max`."""

@@ -34,6 +34,8 @@ from broker.core.exchange import Exchange
 from broker.core.message import Message
 from broker.management.app import Management
 from broker.memory_alarm import MemoryAlarm
+from broker.mqtt.connection import MqttConnection
+from broker.mqtt.endpoint import Endpoint as MqttEndpoint
 from broker.net.listener import Listener, join_address, listen
 from broker.net.loop_clock import LoopClock
 from broker.net.poller import Poller
@@ -156,9 +158,10 @@ class Server:
 
     async def _listen(self) -> None:
         settings = self.settings
-        make_amqp = self._amqp_factory()
+        make_amqp, make_mqtt = self._amqp_factory(), self._mqtt_factory()
         self.websockets = websocket_endpoint(self.broker, settings, amqp=make_amqp)
         await self._serve("amqp", "amqps", settings.amqp, make_amqp)
+        await self._serve("mqtt", "mqtts", settings.mqtt, make_mqtt)
         await self._serve("websocket", "websocket-tls", settings.websocket, self._make_websocket)
         management = Management(self)
         for name, section, make in (
@@ -212,6 +215,13 @@ class Server:
             anonymous_user=anonymous.user if anonymous.enabled else "",
         )
         return lambda listener: AmqpConnection(self.broker, self.amqp)
+
+    def _mqtt_factory(self) -> Callable[[Listener], Connection]:
+        """Makes connections of the MQTT dialect, whose sessions are restored by now."""
+        self.mqtt = MqttEndpoint(self.broker, self.settings.limits, self.settings.mqtt)
+        self.mqtt.restore()
+        self.store.sync()
+        return lambda listener: MqttConnection(self.broker, self.mqtt)
 
     def _settle_process(self) -> None:
         """What was made so far stays: the garbage collector need not look at it, nor at each of 10,000 connections."""

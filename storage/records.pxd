@@ -24,7 +24,7 @@ ctypedef struct message_t:
     uint8_t flags                   # MESSAGE_*
     uint8_t priority                # as published; 0 where absent
     uint8_t exchange_size           # bytes
-    uint8_t reserved
+    uint8_t fanned_out              # more than one target takes it: what is encoded of it is worth keeping
     uint16_t routing_key_size       # bytes
     uint16_t reserved2
     uint32_t properties_size        # bytes: AMQP 0-9-1 property flags and list, as it came

@@ -52,7 +52,7 @@ cdef message_t* message_begin(
     message.flags = 0
     message.priority = 0
     message.exchange_size = <uint8_t>exchange_size
-    message.reserved = 0
+    message.fanned_out = 0
     message.routing_key_size = <uint16_t>routing_key_size
     message.reserved2 = 0
     message.properties_size = <uint32_t>properties_size

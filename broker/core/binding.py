@@ -9,6 +9,8 @@ from storage import layout
 
 QUEUE = "queue"
 EXCHANGE = "exchange"
+SUBSCRIBER = "subscriber"
+"""A target without a queue of its own name, which says itself what takes a message (`Target.matched`)."""
 
 
 class Binding:

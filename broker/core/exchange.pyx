@@ -55,6 +55,8 @@ cdef class Exchange:
             return accept_by_sole_target(<PyObject*>(<Route>last.route).targets, message)
         route = self.route(message)
         self.published_out += route.count
+        if route.count > 1:
+            message.fanned_out = 1
         for index in range(route.count):
             outcome |= (<Target>PyList_GET_ITEM(route.targets, index)).accept(message)
         if route.count == 0:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from broker.core.binding import Binding
+from broker.core.binding import SUBSCRIBER, Binding
 from broker.core.errors import CommandInvalid, PreconditionFailed
 from broker.core.exchange import Exchange, accept_all
 from broker.core.hash_ring import HashRing
@@ -79,18 +79,24 @@ class TopicExchange(Exchange):
         """As Exchange."""
         super().__init__(*positional, **named)
         self.trie = TopicTrie()
+        self.subscriptions = 0
 
     def add(self, binding: Binding) -> None:
         """See Exchange."""
         self.trie.add(binding.key, binding)
+        self.subscriptions += binding.destination_kind == SUBSCRIBER
 
     def remove(self, binding: Binding) -> None:
         """See Exchange."""
         self.trie.remove(binding.key, binding)
+        self.subscriptions -= binding.destination_kind == SUBSCRIBER
 
     def find(self, routing_key: bytes, message: Any) -> Sequence[Any]:
         """See Exchange."""
-        return [binding.destination for binding in self.trie.matches(routing_key)]
+        found = self.trie.matches(routing_key)
+        if self.subscriptions:
+            return chosen_by_subscribers(found, routing_key)
+        return [binding.destination for binding in found]
 
 
 class HeadersExchange(Exchange):
@@ -136,6 +142,22 @@ class ConsistentHashExchange(Exchange):
         """See Exchange."""
         destination = self.ring.find(routing_key, message.properties)
         return () if destination is None else (destination,)
+
+
+def chosen_by_subscribers(bindings: Sequence[Binding], routing_key: bytes) -> list[Any]:
+    """The targets of these bindings. A subscriber is asked once, with all that it has among them, what takes it."""
+    targets = []
+    subscribers: dict[Any, list[Binding]] = {}
+    for binding in bindings:
+        if binding.destination_kind == SUBSCRIBER:
+            subscribers.setdefault(binding.destination, []).append(binding)
+        else:
+            targets.append(binding.destination)
+    for subscriber, selected in subscribers.items():
+        target = subscriber.matched(selected, routing_key)
+        if target is not None:
+            targets.append(target)
+    return targets
 
 
 TYPES: dict[str, type[Exchange]] = {

@@ -6,7 +6,7 @@ costs one call however many messages it carries.
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from storage.interface cimport Store, Waiter
+from storage.interface cimport Contributor, Store, Waiter     # what the dialects may know of the store
 
 ctypedef struct awaited_t:
     uint64_t batch

@@ -2,8 +2,12 @@
 
 from typing import Any
 
+from broker.core.binding import Binding
+
 class Target:
     """Takes a message that a binding selected."""
+
+    def matched(self, bindings: list[Binding], routing_key: bytes) -> Target | None: ...
 
 class Consumer:
     """Receives messages of one queue as its credit allows."""

@@ -7,6 +7,13 @@ cdef class Target:
     cdef int accept(self, message_t* message) except -1:
         raise NotImplementedError
 
+    def matched(self, list bindings, bytes routing_key):
+        """What takes a message that these of its bindings selected, once; None: nothing does.
+
+        Asked once per routing key: the answer is kept until one of the bindings changes.
+        """
+        return self
+
 
 cdef class Consumer:
     """Receives messages of one queue as its credit allows."""

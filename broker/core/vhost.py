@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from broker.core import arguments as argument_rules
 from broker.core import carbon_copies
-from broker.core.binding import QUEUE, Binding, identity
+from broker.core.binding import EXCHANGE, QUEUE, Binding, identity
 from broker.core.dead_letters import DeadLetters
 from broker.core.errors import (
     AccessRefused,
@@ -407,7 +407,7 @@ class VirtualHost:
         self.binding_count += 1
         if binding.destination_kind == QUEUE:
             binding.destination.bindings.add(binding)
-        else:
+        elif binding.destination_kind == EXCHANGE:
             binding.destination.upstreams.add(binding.source)
         self.forget_routes(binding.source, binding.key)
 
@@ -435,7 +435,9 @@ class VirtualHost:
         source.remove(binding)
         if binding.destination_kind == QUEUE:
             binding.destination.bindings.discard(binding)
-        elif not any(other.destination is binding.destination for other in source.bindings.values()):
+        elif binding.destination_kind == EXCHANGE and not any(
+            other.destination is binding.destination for other in source.bindings.values()
+        ):
             binding.destination.upstreams.discard(source)
         self.forget_routes(source, binding.key)
         if source.durable and binding.destination.durable:

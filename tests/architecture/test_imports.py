@@ -26,7 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "broker.logs": set(),
     "broker.config": {"broker.limits", "broker.logs"},
     # The composition root, and what belongs to it, may know everything below it.
-    "broker": {"storage", "broker.wire", "broker.core", "broker.net", "broker.amqp", "broker.websocket",
+    "broker": {"storage", "broker.wire", "broker.core", "broker.net", "broker.amqp", "broker.mqtt", "broker.websocket",
                "broker.client", "broker.management",
                "broker.config", "broker.limits", "broker.logs", "broker.version"},
     "bridges": {"broker.client"},

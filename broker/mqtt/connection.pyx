@@ -1,0 +1,593 @@
+"""The hot half of an MQTT connection: see connection.pxd."""
+
+from functools import partial
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.ref cimport PyObject
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+from broker.core.message cimport (
+    MESSAGE_HAS_HEADERS, MESSAGE_OK, MESSAGE_PERSISTENT, MESSAGE_QOS2, MESSAGE_RETAIN, copy_bytes, message_body,
+    message_describe, message_new, message_t, message_unref, same_bytes,
+)
+from broker.core.target cimport STORED
+from broker.mqtt.codec cimport (
+    EXCHANGE_NAME_SIZE, FLAG_RETAIN, PUBACK, PUBCOMP, PUBLISH, PUBLISH_ID, PUBLISH_LENGTH, PUBLISH_OK, PUBLISH_QOS,
+    PUBLISH_SHORT, PUBREC, PUBREL, fixed_header, has_wildcard, load16, publish_t, read_publish, swap_topic,
+)
+from broker.mqtt.publish_properties cimport publish_properties_scan, publish_properties_t
+from broker.mqtt.translate cimport publish_properties_to_amqp
+from broker.mqtt.utf8 cimport utf8_is_valid
+from broker.wire.connection cimport Connection
+from broker.wire.output cimport output_neglected
+
+from broker.core.errors import CoreError
+from broker.mqtt import control
+from broker.mqtt.reasons import MqttError, Reason
+from broker.mqtt.translate import error_for
+
+cdef enum:
+    STREAMED_MIN = 16384            # a payload from this size on is taken in pieces as it comes
+    LAST_TOPIC_MAX = 256            # longer topics are looked at each time
+    NO_MATCHING_SUBSCRIBERS = 0x10
+    ID_NOT_FOUND = 0x92
+
+cdef char* EXCHANGE_NAME = "amq.topic"
+cdef char* PROPERTIES_TRANSIENT = "\0\0"
+cdef char* PROPERTIES_PERSISTENT = "\x10\0\2"
+
+
+cdef class MqttConnection(Connection):
+    """One client over MQTT, of any version."""
+
+    def __init__(self, broker, endpoint):
+        """`broker`: core.broker.Broker; `endpoint`: what all connections of the dialect share (endpoint.Endpoint)."""
+        self.broker = broker
+        self.endpoint = endpoint
+        self.clock = broker.clock
+        self.store = broker.store
+        self.intake = broker.intake
+        self.counters = endpoint.counters
+        self.connected_ms = self.received_ms = self.clock.now_ms
+        self.open_batch_bytes_max = endpoint.open_batch_bytes_max
+        self.message_bytes_max = endpoint.message_bytes_max
+        self.control_bytes_max = endpoint.control_bytes_max
+        self.receive_maximum = endpoint.receive_maximum
+        self.topic_alias_max = endpoint.topic_alias_maximum
+        self.packet_bytes_max = <uint32_t>-1
+        self.wants_reasons = True
+
+    def __dealloc__(self):
+        free(self.last_topic)
+        if self.begun != NULL:
+            message_unref(self.begun)
+
+    cpdef opened(self):
+        """The transport is there: the client speaks first [MQTT-3.1.0-1], but not when it likes."""
+        self.endpoint.on_opened(self)
+
+    cdef Py_ssize_t data_received(self, const char* data, Py_ssize_t size) except -1:
+        cdef Py_ssize_t at = 0
+        self.received_ms = self.clock.now_ms
+        try:
+            at = self.consume(data, 0, size)
+        except MqttError as error:
+            control.fail(self, error)
+        except CoreError as error:
+            control.fail(self, error_for(error))
+        except Exception as error:
+            control.on_internal_error(self, error)
+        if self.state == CLOSED:
+            at = size
+        else:
+            if self.answers is not None:
+                self.answers.tell_accepted()
+            if self.session is not None:
+                self.session.wake()
+            if self.publishes and self.store.filling_bytes > self.open_batch_bytes_max:
+                self.rest_for_disk()
+        self.bytes_received += at
+        return at
+
+    cdef Py_ssize_t consume(self, const char* data, Py_ssize_t at, Py_ssize_t size) except -1:
+        """Takes whole packets from data[at:size], of a large PUBLISH also a part. Where it stopped."""
+        cdef size_t length, there
+        cdef int header, kind
+        cdef uint8_t first
+        while self.rests == 0:
+            if self.begun != NULL:
+                if at == size:
+                    break
+                there = min(<size_t>(size - at), self.begun_left)
+                memcpy(begun_place(self), data + at, there)
+                at += there
+                self.begun_moved(there)
+                continue
+            if size - at < 2:
+                break
+            header = fixed_header(data + at, size - at, &length)
+            if header <= 0:
+                if header < 0:                                          # §2.1.4
+                    raise MqttError(Reason.MALFORMED_PACKET, "a remaining length of more than four octets")
+                break
+            first = <uint8_t>data[at]
+            kind = first >> 4
+            there = size - at - header
+            if there < length:
+                if kind != PUBLISH or self.state != RUNNING:
+                    if length > self.control_bytes_max:
+                        raise MqttError(Reason.PACKET_TOO_LARGE, f"a packet of {length} bytes")
+                    break
+                if length < STREAMED_MIN or self.must_rest() or not begin(self, first, data + at + header, there, length):
+                    break
+                at = size
+                continue
+            if kind == PUBLISH and self.state == RUNNING:
+                if self.is_blocked and self.must_rest():
+                    break
+                on_publish(self, first, data + at + header, length)
+            elif length == 2 and PUBACK <= kind <= PUBCOMP and self.state == RUNNING \
+                    and first & 15 == (2 if kind == PUBREL else 0):
+                self.counters.packets_received += 1
+                self.on_ack(kind, packet_id_of(data + at + header), 0)
+            else:
+                self.counters.packets_received += 1
+                if length > self.control_bytes_max and kind != PUBLISH:
+                    raise MqttError(Reason.PACKET_TOO_LARGE, f"a packet of {length} bytes")
+                control.on_packet(self, first, data[at + header:at + header + length])
+            at += header + length
+            if self.state == CLOSED:
+                return size
+        return at
+
+    # ── PUBLISH ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    cdef message_t* make_message(self, publish_t* publish) except NULL:
+        """The message of a PUBLISH, without its payload. Raises MqttError."""
+        cdef publish_properties_t properties
+        cdef message_t* message
+        cdef const char* topic = publish.topic
+        cdef size_t topic_size = publish.topic_size
+        cdef bytes aliased
+        cdef bytes raw
+        cdef int reason
+        if publish.properties_size == 0:
+            if topic_size == 0:                                         # [MQTT-4.7.3-1]
+                raise MqttError(Reason.PROTOCOL_ERROR if self.version == 5 else Reason.TOPIC_NAME_INVALID,
+                                "a topic name is empty")
+            return new_message(self, publish, topic, topic_size, NULL, 0)
+        reason = publish_properties_scan(<const uint8_t*>publish.properties, publish.properties_size, &properties)
+        if reason:
+            raise MqttError(Reason(reason), "the properties of a PUBLISH are not as they must be")
+        if properties.topic_alias:
+            aliased = self.resolve_alias(properties.topic_alias, topic[:topic_size])
+            topic = PyBytes_AS_STRING(aliased)
+            topic_size = PyBytes_GET_SIZE(aliased)
+        elif topic_size == 0:                                           # [MQTT-3.3.2-8]
+            raise MqttError(Reason.PROTOCOL_ERROR, "a topic name is empty, and there is no topic alias")
+        if properties.topic_alias and publish.properties_size == 3:
+            return new_message(self, publish, topic, topic_size, NULL, 0)
+        raw = publish_properties_to_amqp(&properties, publish.qos, topic, topic_size)
+        message = new_message(self, publish, topic, topic_size, PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw))
+        if properties.payload_format == 1:
+            publish.flags |= PAYLOAD_IS_TEXT
+        return message
+
+    cdef int publish_message(self, publish_t* publish, message_t* message) except -1:
+        """Takes over a whole message: routes it, and remembers what its publisher is owed."""
+        cdef PyObject* exchange = <PyObject*>self.exchange
+        cdef int outcome = 0, reason
+        try:
+            if publish.flags & PAYLOAD_IS_TEXT and not is_text(message):
+                return self.refuse_publish(publish.qos, publish.packet_id, Reason.PAYLOAD_FORMAT_INVALID)
+            if publish.flags & FLAG_RETAIN:
+                outcome = self.retained.retain(message)                 # [MQTT-3.3.1-5]
+            outcome |= (<Exchange>exchange).publish(message)
+        finally:
+            message_unref(message)
+        if publish.qos == 0:
+            return 0
+        reason = NO_MATCHING_SUBSCRIBERS if outcome == 0 else 0
+        if publish.qos == 1:
+            return self.answers.promise(PUBACK, publish.packet_id, reason, outcome)
+        self.session.note_received(publish.packet_id, True)             # [MQTT-4.3.3-10]
+        if self.session.is_stored:
+            outcome |= STORED                                           # that it was received is written down, too
+        return self.answers.promise(PUBREC, publish.packet_id, reason, outcome)
+
+    def refuse_publish(self, int qos, uint16_t packet_id, reason):
+        """One message that may not be published: MQTT 5 says so where there is an answer, MQTT 3 closes."""
+        self.counters.publish_refused += 1
+        if self.version != 5:
+            raise MqttError(reason, f"a PUBLISH was refused: {reason.text}")
+        if qos:
+            self.answers.promise(PUBACK if qos == 1 else PUBREC, packet_id, reason, 0)
+
+    def resolve_alias(self, uint16_t alias, bytes topic) -> bytes:
+        """The topic name that an alias stands for, or from now on does [MQTT-3.3.2-12]. Raises MqttError."""
+        if alias > self.topic_alias_max:                                # [MQTT-3.3.2-9]
+            raise MqttError(Reason.TOPIC_ALIAS_INVALID, f"topic alias {alias}, where the maximum is "
+                                                        f"{self.topic_alias_max}")
+        if self.aliases is None:
+            self.aliases = [None] * (self.topic_alias_max + 1)
+        if topic:
+            self.aliases[alias] = topic
+            return topic
+        known = self.aliases[alias]
+        if known is None:
+            raise MqttError(Reason.PROTOCOL_ERROR, f"topic alias {alias} was never given a topic name")
+        return known
+
+    def on_first_publish(self):
+        """May it publish at all? From now on an alarm concerns this connection."""
+        if not self.user.may_write(self.vhost.name, "amq.topic"):
+            return False
+        self.exchange = self.vhost.exchanges["amq.topic"]
+        self.retained = self.vhost.retained
+        self.publishes = True
+        self.broker.publishing.add(self)
+        if self.broker.alarms:
+            self.block(self.broker.blocked_reason)
+        return True
+
+    cdef int need_answers(self) except -1:
+        if self.answers is None:
+            self.answers = Answers(self, self.output, self.session, self.store, self.counters, self.version == 5)
+        return 0
+
+    # ── acknowledgements ──────────────────────────────────────────────────────────────────────────────────────────
+
+    cdef int on_ack(self, int kind, uint16_t packet_id, int reason) except -1:
+        cdef Session session = self.session
+        cdef bint failed = reason >= 0x80
+        if kind == PUBACK:
+            return session.on_puback(packet_id, failed)
+        if kind == PUBCOMP:
+            session.on_pubcomp(packet_id)
+            return 0
+        self.need_answers()
+        if kind == PUBREC:
+            if session.on_pubrec(packet_id, failed):
+                return self.answers.promise(PUBREL, packet_id, 0, STORED if session.is_stored else 0)
+            if not failed:                                              # [MQTT-4.3.3-4]; not known, or not any more
+                return self.answers.promise(PUBREL, packet_id, ID_NOT_FOUND, 0)
+            return 0
+        if session.has_received(packet_id):
+            session.note_received(packet_id, False)
+            return self.answers.promise(PUBCOMP, packet_id, 0, STORED if session.is_stored else 0)
+        return self.answers.promise(PUBCOMP, packet_id, ID_NOT_FOUND, STORED if session.is_stored else 0)
+
+    def acknowledge(self, int kind, uint16_t packet_id, int reason):
+        """An acknowledgement that said more than the shortest does."""
+        self.on_ack(kind, packet_id, reason)
+
+    # ── a payload that comes in pieces ────────────────────────────────────────────────────────────────────────────
+
+    cdef size_t next_bytes(self, char** where) noexcept:
+        if self.begun == NULL or self.begun_left < STREAMED_MIN or self.rests or self.state != RUNNING:
+            return 0
+        where[0] = begun_place(self)
+        return self.begun_left
+
+    cdef void bytes_stored(self, size_t size) noexcept:
+        self.received_ms = self.clock.now_ms
+        self.bytes_received += size
+        self.begun_stored(size)
+
+    def begun_stored(self, size_t size):
+        """So many bytes of the payload are in their place."""
+        try:
+            self.begun_moved(size)
+        except MqttError as error:
+            control.fail(self, error)
+        except CoreError as error:
+            control.fail(self, error_for(error))
+        except Exception as error:
+            control.on_internal_error(self, error)
+        if self.answers is not None and self.state == RUNNING:
+            self.answers.tell_accepted()
+
+    def begun_moved(self, size_t size):
+        """… and perhaps it is whole."""
+        cdef message_t* message
+        self.begun_left -= size
+        if self.begun_left == 0:
+            message = self.begun
+            self.forget_begun(False)
+            if self.begun_publish.flags & IS_DROPPED:
+                message_unref(message)
+            else:
+                self.publish_message(&self.begun_publish, message)
+
+    def forget_begun(self, bint gives_up):
+        """The message is whole, or given up."""
+        if self.begun != NULL:
+            self.intake.bytes -= self.begun.body_size
+            self.intake.holders.discard(self)
+            if gives_up:
+                message_unref(self.begun)
+            self.begun = NULL
+            self.moved_ms = 0
+
+    def read_on(self, int64_t now_ms, int64_t stalled_after_ms):
+        """See core.intake.Holder."""
+        if self.moved_ms == 0 or self.moved_bytes != self.begun_left or self.rests & RESTS_FOR_ALARM:
+            self.moved_bytes = self.begun_left
+            self.moved_ms = now_ms
+        elif now_ms - self.moved_ms >= stalled_after_ms:
+            self.intake.stalled_count += 1
+            control.fail(self, MqttError(Reason.QUOTA_EXCEEDED, "memory is short, and what was begun does not go on"))
+        self.go_on(RESTS_FOR_ALARM)
+
+    # ── the edge ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    cdef void writable(self) noexcept:
+        self.on_writable()
+
+    def on_writable(self):
+        """The output has drained: deliveries go on, and reading where it rested for that."""
+        self.go_on(RESTS_FOR_READER)
+        if self.session is not None:
+            self.session.wake_all()
+
+    cpdef lost(self, str reason):
+        """The transport is gone."""
+        control.on_lost(self, reason)
+
+    cpdef shut_down(self, str text):
+        """The broker stops."""
+        control.shut_down(self, text)
+
+    # ── for the cold half ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def write(self, bytes packets):
+        """Sends whole packets."""
+        if packets:
+            self.counters.packets_sent += 1
+            self.output.write(packets, len(packets))
+            if output_neglected(self.output):
+                self.rest(RESTS_FOR_READER)
+
+    def run(self, Session session):
+        """CONNECT is accepted: what follows is the session's."""
+        self.session = session
+        self.state = RUNNING
+
+    def leave(self):
+        """Nothing more is the session's. It, or None where that was so before."""
+        session, self.session = self.session, None
+        if self.answers is not None:
+            self.answers.close()
+            self.answers = None
+        self.forget_begun(True)
+        self.exchange = self.retained = None
+        return session
+
+    def rest(self, int reason):
+        """Stops consuming: what comes waits at the edge."""
+        if self.rests == 0:
+            self.output.pause_reading()
+        self.rests |= reason
+
+    def go_on(self, int reason):
+        """The reason is gone; reading goes on when it was the last."""
+        if self.rests & reason:
+            self.rests &= ~reason
+            if self.rests == 0 and self.state != CLOSED:
+                self.received_ms = self.clock.now_ms        # it could not be heard meanwhile
+                self.output.resume_reading()
+
+    @property
+    def is_resting(self) -> bool:
+        """Reading is stopped by the broker."""
+        return self.rests != 0
+
+    def must_rest(self) -> bool:
+        """No publish is begun while there is an alarm."""
+        if self.is_blocked:
+            self.rest(RESTS_FOR_ALARM)
+        return self.is_blocked
+
+    def when_stored(self, done):
+        """Calls `done()` when what the open batch holds is on disk; until then nothing more is read (law 1)."""
+        self.rest(RESTS_FOR_STORE)
+        self.broker.when_stored(partial(self.on_stored, done), self.on_not_stored)
+
+    def on_stored(self, done):
+        """The batch is on disk."""
+        if self.state != CLOSED:
+            done()
+        self.go_on(RESTS_FOR_STORE)
+
+    def on_not_stored(self):
+        """The store has failed: what was asked for can't be promised."""
+        if self.state != CLOSED:
+            control.fail(self, MqttError(Reason.UNSPECIFIED_ERROR, "the store has failed: nothing can be written"))
+
+    def on_refused(self):
+        """MQTT 3: a message was not taken, and there is no other word for it [MQTT-3.3.5-2]."""
+        if self.state != CLOSED:
+            control.fail(self, MqttError(Reason.QUOTA_EXCEEDED, "a message was refused"))
+
+    def rest_for_disk(self):
+        """More waits for the disk than may: read on when it has what the open batch holds."""
+        if not self.rests & RESTS_FOR_DISK:
+            self.rest(RESTS_FOR_DISK)
+            self.broker.when_stored(partial(self.go_on, RESTS_FOR_DISK), partial(self.go_on, RESTS_FOR_DISK))
+
+    def block(self, str reason):
+        """See core.broker.Blockable: MQTT has no word for it; what comes is read up to the next publish."""
+        self.is_blocked = True
+
+    def unblock(self):
+        """See core.broker.Blockable."""
+        self.is_blocked = False
+        self.go_on(RESTS_FOR_ALARM)
+
+    @property
+    def bytes_sent(self) -> int:
+        """Since the connection was opened."""
+        return self.output.bytes_sent
+
+
+# ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+cdef enum:
+    PAYLOAD_IS_TEXT = 16            # in publish_t.flags, above those of the fixed header: to be checked when it is whole
+    IS_DROPPED = 32                 # … it is answered already: its payload only has to be passed over
+
+
+cdef inline uint16_t packet_id_of(const char* body) except? 0:
+    cdef uint16_t packet_id = load16(body)
+    if packet_id == 0:                                                  # [MQTT-2.2.1-3]
+        raise MqttError(Reason.PROTOCOL_ERROR, "the packet identifier is 0")
+    return packet_id
+
+
+cdef int raise_publish(int found) except -1:
+    """What `read_publish` found wrong."""
+    if found == PUBLISH_ID:
+        raise MqttError(Reason.PROTOCOL_ERROR, "the packet identifier of a PUBLISH is 0")
+    if found == PUBLISH_QOS:
+        raise MqttError(Reason.MALFORMED_PACKET, "QoS 3, or DUP with QoS 0")
+    if found == PUBLISH_LENGTH:
+        raise MqttError(Reason.MALFORMED_PACKET, "a property length of more than four octets")
+    raise MqttError(Reason.MALFORMED_PACKET, "a field runs beyond the packet's end")
+
+
+cdef inline bint may_publish(MqttConnection connection, publish_t* publish) except -1:
+    """What must hold before a message is made of a PUBLISH; False: it is answered already."""
+    if connection.exchange is None and not connection.on_first_publish():
+        if publish.qos:
+            connection.need_answers()
+        connection.refuse_publish(publish.qos, publish.packet_id, Reason.NOT_AUTHORIZED)
+        return False
+    if publish.qos == 0:
+        return True
+    connection.need_answers()
+    if connection.answers.received >= connection.receive_maximum:       # [MQTT-3.3.4-7]
+        raise MqttError(Reason.RECEIVE_MAXIMUM_EXCEEDED, "more messages than the receive maximum allows")
+    if publish.qos == 2 and connection.session.has_received(publish.packet_id):
+        connection.counters.duplicates_received += 1                    # [MQTT-4.3.3-10] taken before
+        connection.answers.promise(PUBREC, publish.packet_id, 0, STORED if connection.session.is_stored else 0)
+        return False
+    return True
+
+
+cdef int on_publish(MqttConnection connection, uint8_t first, const char* body, size_t length) except -1:
+    """A whole PUBLISH."""
+    cdef publish_t publish
+    cdef message_t* message
+    cdef int found = read_publish(first, body, length, length, connection.version == 5, &publish)
+    connection.counters.packets_received += 1
+    if found != PUBLISH_OK:
+        raise_publish(found)
+    if not may_publish(connection, &publish):
+        return 0
+    if publish.payload_size > connection.message_bytes_max:
+        raise MqttError(Reason.PACKET_TOO_LARGE, f"a payload of {publish.payload_size} bytes")
+    message = connection.make_message(&publish)
+    copy_bytes(message_body(message), publish.payload, publish.payload_size)
+    return connection.publish_message(&publish, message)
+
+
+cdef bint begin(MqttConnection connection, uint8_t first, const char* body, size_t there, size_t length) except -1:
+    """Begins a PUBLISH that is not whole. False: what stands before its payload has not come, either."""
+    cdef publish_t* publish = &connection.begun_publish
+    cdef message_t* message
+    cdef int found = read_publish(first, body, there, length, connection.version == 5, publish)
+    cdef size_t came
+    if found == PUBLISH_SHORT and there < connection.control_bytes_max:
+        return False
+    if found == PUBLISH_SHORT:
+        raise MqttError(Reason.PACKET_TOO_LARGE, "more properties than are taken")
+    if found != PUBLISH_OK:
+        raise_publish(found)
+    if publish.payload_size > connection.message_bytes_max:             # [MQTT-3.1.2-24] the other way round
+        raise MqttError(Reason.PACKET_TOO_LARGE, f"a payload of {publish.payload_size} bytes")
+    came = there - (publish.payload - body)
+    if may_publish(connection, publish):
+        message = connection.make_message(publish)
+    else:
+        message = message_new(NULL, 0, NULL, 0, NULL, 0, publish.payload_size)
+        if message == NULL:
+            raise MemoryError
+        publish.flags |= IS_DROPPED
+    memcpy(message_body(message), publish.payload, came)
+    connection.counters.packets_received += 1
+    connection.begun = message
+    connection.begun_left = publish.payload_size - came
+    connection.intake.bytes += message.body_size
+    connection.intake.holders.add(connection)
+    return True
+
+
+cdef inline char* begun_place(MqttConnection connection) noexcept:
+    return message_body(connection.begun) + (connection.begun.body_size - connection.begun_left)
+
+
+cdef inline bint is_text(message_t* message) noexcept:
+    return utf8_is_valid(<const uint8_t*>message_body(message), message.body_size) != 0
+
+
+cdef message_t* new_message(MqttConnection connection, publish_t* publish, const char* topic, size_t topic_size,
+                            const char* raw, size_t raw_size) except NULL:
+    """Room for a message of this topic, its payload still to be copied. `raw` NULL: it has no properties."""
+    cdef message_t* message
+    cdef const char* known = connection.last_topic
+    cdef char* key
+    if raw == NULL:
+        raw = PROPERTIES_PERSISTENT if publish.qos else PROPERTIES_TRANSIENT
+        raw_size = 3 if publish.qos else 2
+    if known != NULL and connection.last_topic_size == topic_size and same_bytes(known, topic, topic_size):
+        topic = known + topic_size                                      # checked, and swapped, the last time
+        message = message_new(EXCHANGE_NAME, EXCHANGE_NAME_SIZE, topic, topic_size, raw, raw_size,
+                              publish.payload_size)
+        if message == NULL:
+            raise MemoryError
+    else:
+        key = check_topic(connection, topic, topic_size)
+        message = message_new(EXCHANGE_NAME, EXCHANGE_NAME_SIZE, key, topic_size, raw, raw_size,
+                              publish.payload_size)
+        if topic_size > LAST_TOPIC_MAX:
+            free(key - topic_size)
+        if message == NULL:
+            raise MemoryError
+    if raw_size > 3:
+        if message_describe(message) != MESSAGE_OK:
+            message_unref(message)
+            raise MqttError(Reason.MALFORMED_PACKET, "properties that cannot be carried")
+        message.flags &= ~MESSAGE_HAS_HEADERS       # none of them means anything to the core
+    if publish.qos:
+        message.flags |= MESSAGE_PERSISTENT | (MESSAGE_QOS2 if publish.qos == 2 else 0)
+    if publish.flags & FLAG_RETAIN:
+        message.flags |= MESSAGE_RETAIN
+    message.publisher = connection.number
+    connection.counters.publish_received += 1
+    connection.counters.publish_bytes_received += publish.payload_size
+    return message
+
+
+cdef char* check_topic(MqttConnection connection, const char* topic, size_t size) except NULL:
+    """The routing key of a topic name, which is remembered where it is short; otherwise the caller frees what begins
+    `size` bytes before it. Raises MqttError."""
+    cdef char* place
+    if not utf8_is_valid(<const uint8_t*>topic, size):                  # [MQTT-3.3.2-1]
+        raise MqttError(Reason.MALFORMED_PACKET, "a topic name is not UTF-8")
+    if has_wildcard(topic, size):                                       # [MQTT-3.3.2-2]
+        raise MqttError(Reason.TOPIC_NAME_INVALID, "a topic name contains a wildcard")
+    connection.endpoint.check_topic(topic[:size])
+    if size > LAST_TOPIC_MAX:
+        place = <char*>malloc(2 * size)
+    else:
+        if connection.last_topic == NULL:
+            connection.last_topic = <char*>malloc(2 * LAST_TOPIC_MAX)
+        place = connection.last_topic
+        connection.last_topic_size = size
+    if place == NULL:
+        raise MemoryError
+    memcpy(place, topic, size)
+    swap_topic(place + size, topic, size)
+    return place + size

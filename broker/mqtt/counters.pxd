@@ -1,0 +1,30 @@
+"""What the dialect counts, where it happens."""
+
+from libc.stdint cimport uint64_t
+
+cdef class Counters:
+    # messages
+    cdef public uint64_t publish_received           # PUBLISH packets, by QoS …
+    cdef public uint64_t publish_bytes_received     # … their payloads
+    cdef public uint64_t publish_sent
+    cdef public uint64_t publish_bytes_sent
+    cdef public uint64_t packets_received
+    cdef public uint64_t packets_sent
+    cdef public uint64_t duplicates_received        # QoS 2, and had already
+    cdef public uint64_t dropped_full               # QoS 0: the receiver's output was full
+    cdef public uint64_t dropped_offline            # QoS 0: the receiver was not connected
+    cdef public uint64_t dropped_too_large          # larger than the receiver's maximum packet size
+    cdef public uint64_t refused_by_receiver        # PUBACK or PUBREC with a failure
+    cdef public uint64_t publish_refused            # answered with a failure, or the connection closed for it
+    # connections and sessions
+    cdef public uint64_t connections_opened         # CONNACK 0 sent
+    cdef public uint64_t connections_closed
+    cdef public uint64_t connections_failed         # closed by the broker for what the peer did
+    cdef public uint64_t logins_refused
+    cdef public uint64_t handshakes_timed_out
+    cdef public uint64_t keep_alives_timed_out
+    cdef public uint64_t taken_over
+    cdef public uint64_t sessions_expired
+    cdef public uint64_t subscriptions_refused
+    cdef public uint64_t wills_published
+    cdef public uint64_t wills_refused

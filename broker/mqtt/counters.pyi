@@ -1,0 +1,28 @@
+"""Typed signatures of `counters.pyx`."""
+
+class Counters:
+    """Of all MQTT connections and sessions of the broker."""
+
+    publish_received: int
+    publish_bytes_received: int
+    publish_sent: int
+    publish_bytes_sent: int
+    packets_received: int
+    packets_sent: int
+    duplicates_received: int
+    dropped_full: int
+    dropped_offline: int
+    dropped_too_large: int
+    refused_by_receiver: int
+    publish_refused: int
+    connections_opened: int
+    connections_closed: int
+    connections_failed: int
+    logins_refused: int
+    handshakes_timed_out: int
+    keep_alives_timed_out: int
+    taken_over: int
+    sessions_expired: int
+    subscriptions_refused: int
+    wills_published: int
+    wills_refused: int

@@ -1,0 +1,152 @@
+"""CONNECT to CONNACK: who it is, in which vhost, with which session, under which terms.
+
+Owns the judgement of CONNECT and what CONNACK says. Refuses to know what comes afterwards.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from broker.core.errors import AccessRefused
+from broker.mqtt import control, will
+from broker.mqtt.packets import Connect, decode_connect, encode_connack
+from broker.mqtt.properties import Properties
+from broker.mqtt.reasons import VERSION_5, MqttError, Reason, protocol_error
+
+if TYPE_CHECKING:
+    from broker.mqtt.connection import MqttConnection
+
+NEVER_EXPIRES = 0xFFFFFFFF
+RECEIVE_MAXIMUM_DEFAULT = 65_535
+
+
+def on_connect(connection: MqttConnection, body: bytes) -> None:
+    """CONNECT. Raises MqttError, answered as CONNACK."""
+    connect = decode_connect(body)
+    connection.version = connect.version
+    connection.connect = connect
+    properties = connect.properties
+    if properties.maximum_packet_size is not None:
+        connection.packet_bytes_max = properties.maximum_packet_size
+    if properties.request_problem_information == 0:
+        connection.wants_reasons = False
+    if properties.authentication_method is not None:
+        raise MqttError(Reason.BAD_AUTHENTICATION_METHOD, "this authentication method is not offered")
+    log_in(connection, connect)
+    accept(connection, connect)
+
+
+def on_auth(_connection: MqttConnection, _body: bytes) -> None:
+    """AUTH, where nothing was agreed that needs it."""
+    raise protocol_error("AUTH without an authentication method in CONNECT")  # [MQTT-4.12.0-6]
+
+
+def log_in(connection: MqttConnection, connect: Connect) -> None:
+    """Name and password, or nobody where that is allowed; and the vhost. Raises MqttError."""
+    endpoint, access = connection.endpoint, connection.broker.access
+    loopback = is_loopback(connection.peer)
+    vhost_name = endpoint.vhost_name
+    try:
+        if connect.username is None:
+            if endpoint.anonymous == "never" or (endpoint.anonymous == "loopback" and not loopback):
+                raise AccessRefused("a user name is needed")
+            connection.user = access.admit_external(endpoint.anonymous_user, loopback)
+        else:
+            vhost_name, name = vhost_and_user(connect.username, vhost_name)
+            password = connect.password or b""
+            connection.user = access.authenticate(name, password, loopback, connection.peer.rpartition(":")[0])
+    except AccessRefused as error:
+        connection.counters.logins_refused += 1
+        raise MqttError(Reason.BAD_USER_NAME_OR_PASSWORD, error.text) from None
+    connection.username = connect.username
+    vhost = connection.broker.vhosts.get(vhost_name)
+    if vhost is None or not connection.user.may_access(vhost_name):
+        connection.counters.logins_refused += 1
+        text = f"access to vhost '{vhost_name}' refused for user '{connection.user.name}'"
+        raise MqttError(Reason.NOT_AUTHORIZED, text)
+    connection.vhost = vhost
+
+
+def vhost_and_user(username: str, vhost_name: str) -> tuple[str, str]:
+    """`vhost:user`, split at the last colon (RabbitMQ); without one the listener's vhost."""
+    named, colon, user = username.rpartition(":")
+    return (named, user) if colon else (vhost_name, username)
+
+
+def is_loopback(peer: str) -> bool:
+    """True for a peer on this machine."""
+    return peer.startswith(("127.", "[::1]", "[::ffff:127.", "unix:"))
+
+
+def expiry_of(interval_s: int) -> int | None:
+    """A session expiry interval; None: never (MQTT 5 §3.1.2.11.2)."""
+    return None if interval_s == NEVER_EXPIRES else interval_s
+
+
+def accept(connection: MqttConnection, connect: Connect) -> None:
+    """Everything is right: the session, and CONNACK. What a stored session promises is on disk before."""
+    endpoint, vhost = connection.endpoint, connection.vhost
+    sessions, properties = endpoint.sessions, connect.properties
+    client_id = connect.client_id or f"auto-{secrets.token_hex(16)}"  # [MQTT-3.1.3-6]
+    if connect.version == VERSION_5:
+        expiry = expiry_of(properties.session_expiry_interval or 0)
+    else:
+        expiry = 0 if connect.clean_start else None
+    existing = sessions.find(vhost, client_id)
+    if existing is not None and existing.connection is not None:
+        control.take_over(existing.connection)
+    must_wait = existing is not None and existing.is_stored
+    session, present = sessions.open(
+        vhost, client_id, clean_start=connect.clean_start, expiry_interval_s=expiry
+    )
+    if connect.will is not None:
+        session.will = will.pending(connect.will, connection.user)
+    connection.keep_alive_s = connect.keep_alive_s
+    if endpoint.server_keep_alive_s and not 0 < connect.keep_alive_s <= endpoint.server_keep_alive_s:
+        connection.keep_alive_s = endpoint.server_keep_alive_s if connect.version == VERSION_5 else connect.keep_alive_s
+    session.attach(
+        connection,
+        connect.version,
+        connection.packet_bytes_max,
+        min(properties.receive_maximum or RECEIVE_MAXIMUM_DEFAULT, endpoint.inflight_max),
+        min(properties.topic_alias_maximum or 0, endpoint.topic_alias_maximum),
+        connect.is_bridge,
+    )
+    connection.run(session)
+    endpoint.keep_alives.watch(connection)
+    granted = terms(connection, connect, client_id, session.expiry_interval_s)
+    connack = encode_connack(connect.version, present, Reason.SUCCESS, granted, connection.packet_bytes_max)
+    connection.connect = None
+
+    def done() -> None:
+        connection.counters.connections_opened += 1
+        connection.write(connack)
+        session.resume(connection)
+
+    if must_wait or session.is_stored:
+        sessions.write(session)
+        connection.when_stored(done)
+    else:
+        done()
+
+
+def terms(connection: MqttConnection, connect: Connect, client_id: str, expiry_s: int | None) -> Properties | None:
+    """What CONNACK says besides yes: where it differs from what was asked, or from what holds unsaid."""
+    if connect.version != VERSION_5:
+        return None
+    endpoint, asked = connection.endpoint, connect.properties
+    said: dict[str, Any] = {}
+    if not connect.client_id:  # [MQTT-3.2.2-16]
+        said["assigned_client_identifier"] = client_id
+    if connection.keep_alive_s != connect.keep_alive_s:  # [MQTT-3.2.2-21]
+        said["server_keep_alive"] = connection.keep_alive_s
+    if expiry_s != expiry_of(asked.session_expiry_interval or 0):  # [MQTT-3.2.2-18]
+        said["session_expiry_interval"] = expiry_s
+    if endpoint.receive_maximum < RECEIVE_MAXIMUM_DEFAULT:
+        said["receive_maximum"] = endpoint.receive_maximum
+    if endpoint.topic_alias_maximum:
+        said["topic_alias_maximum"] = endpoint.topic_alias_maximum
+    if asked.request_response_information:
+        said["response_information"] = f"response/{client_id}/"
+    return Properties(**said)

@@ -1,0 +1,1 @@
+"""Messages that the broker publishes in a client's name."""

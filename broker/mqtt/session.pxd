@@ -1,0 +1,107 @@
+"""The hot half of a session: what its subscriptions get on its way out, and QoS 2's memory of what came in.
+
+    Exchange ─▶ Match.accept ─┬─ QoS 0 ─▶ PUBLISH, or dropped and counted
+                              └─ QoS 1, 2 ─▶ Queue ─▶ SessionConsumer.deliver ─▶ PUBLISH, Inflight ─▶ PUBACK …
+
+A session is what an exchange's bindings point to; asked once per topic, it answers with a Match, so that overlapping
+subscriptions deliver once [MQTT-3.3.4-2]. Messages of QoS 1 and 2 wait in a core queue, whose only consumer it is.
+`sessions` is the cold half: names, take-over, expiry, the store.
+
+Invariants: `output` is None exactly while nobody is connected; a packet identifier in flight is used once; identifiers
+of the session's own queue follow from the message's position, so that after a crash it comes again with the same one.
+"""
+
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+
+from broker.core.clock cimport Clock
+from broker.core.message cimport message_t
+from broker.core.publisher cimport Contributor, Store
+from broker.core.queue cimport Queue
+from broker.core.target cimport Consumer, Target
+from broker.mqtt.counters cimport Counters
+from broker.mqtt.inflight cimport Inflight
+from broker.mqtt.packet_cache cimport PacketCache
+from broker.wire.output cimport Output
+
+cdef class Session(Target):
+    cdef readonly str client_id
+    cdef readonly object vhost
+    cdef readonly object sessions               # sessions.Sessions
+    cdef Clock clock
+    cdef Store store
+    cdef Counters counters
+    cdef PacketCache cache
+    cdef public dict subscriptions              # subscriptions.Held by binding key; shared ones by (group, binding key)
+    cdef public object expiry_interval_s        # 0: it ends with the connection; None: never
+    cdef public bint is_stored                  # it outlives the connection, and a restart
+    cdef public object will                     # will.PendingWill, or None
+    cdef public object expiry_timer
+    cdef readonly bint ended                    # nothing is delivered any more
+
+    # while somebody is connected
+    cdef readonly object connection             # MqttConnection, or None
+    cdef Output output
+    cdef uint64_t connection_number
+    cdef bint is_5
+    cdef bint keeps_retain                      # a bridge: the retain flag as published, on all subscriptions
+    cdef size_t packet_bytes_max                # the client's maximum packet size
+    cdef uint32_t window                        # PUBLISH packets in flight: the smaller of its receive maximum and ours
+    cdef uint16_t alias_max
+    cdef dict aliases                           # topic alias by routing key: ours, towards the client
+
+    # deliveries
+    cdef readonly Queue queue                   # the session's own; None until a subscription needs it
+    cdef SessionConsumer consumer
+    cdef public list shares                     # SessionConsumer of each shared subscription; None: none
+    cdef Inflight inflight                      # of the own queue
+    cdef Inflight shared_inflight               # of shared ones: their identifiers begin with 32768
+    cdef uint16_t shared_id                     # the one given last
+    cdef public list released                   # while nobody is connected: identifiers whose PUBREL is owed
+    cdef bint owes_wake                         # settled something since: its queues may go on
+    cdef bint queues_qos0                       # QoS 0 waits for a client that is away, too
+    cdef Match match                            # the last answer: mostly the next one, too
+    cdef uint32_t qos_counts[3]                 # subscriptions by their QoS
+    cdef uint32_t option_count                  # … and those with an identifier or retain as published
+    cdef dict options_by_key                    # Match by routing key, where subscriptions differ
+    cdef readonly uint64_t delivered
+
+    # QoS 2 towards the broker: identifiers of messages that were taken and not yet released, as bits; NULL: none ever
+    cdef uint64_t* received
+    cdef readonly uint32_t received_count
+    cdef DurableState state                     # None where nothing is written down
+
+    cdef bint has_room(self) noexcept
+    cdef int send_pubrel(self, uint16_t packet_id) except -1
+    # Writes a PUBLISH. False: it is larger than the client takes.
+    cdef bint send(self, message_t* message, int qos, uint16_t packet_id, bint is_dup, Match options,
+                   int64_t expires_at_ms) except -1
+    cdef int on_puback(self, uint16_t packet_id, bint failed) except -1
+    # QoS 2: True where PUBREL is to be sent.
+    cdef bint on_pubrec(self, uint16_t packet_id, bint failed) except -1
+    cdef bint on_pubcomp(self, uint16_t packet_id) except -1
+    cdef int wake(self) except -1
+    cdef bint has_received(self, uint16_t packet_id) noexcept
+    cdef int note_received(self, uint16_t packet_id, bint is_received) except -1
+    cdef int state_changed(self) except -1
+
+
+cdef class Match(Target):
+    """What takes the messages of one topic for one session: the sum of the subscriptions that match it."""
+    cdef readonly Session session
+    cdef readonly int qos                       # the highest granted
+    cdef readonly bint no_local
+    cdef readonly bint retain_as_published
+    cdef readonly bytes identifiers             # subscription identifiers, encoded as properties
+
+
+cdef class SessionConsumer(Consumer):
+    """A session at a queue: its own, or one that it shares."""
+    cdef readonly Session session
+    cdef readonly Queue queue
+    cdef readonly Match options                 # of a shared subscription; None: the own queue's differ by topic
+
+
+cdef class DurableState(Contributor):
+    """Has the session written down, once per batch in which it changed."""
+    cdef Session session

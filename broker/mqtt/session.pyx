@@ -1,0 +1,607 @@
+"""The hot half of a session: see session.pxd."""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.ref cimport PyObject
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+
+from broker.core.entry cimport ENTRY_REDELIVERED, entry_t
+from broker.core.message cimport (
+    MESSAGE_PERSISTENT, MESSAGE_QOS2, MESSAGE_RETAIN, MESSAGE_RETAINED, Message, copy_bytes, message_properties,
+    message_routing_key, message_t,
+)
+from broker.core.queue cimport COMPLETE, DISCARD, Queue
+from broker.core.target cimport ROUTED, Consumer, Target
+from broker.mqtt.codec cimport (
+    FLAG_DUP, FLAG_RETAIN, PUBLISH, PUBREL, delivery_t, load16, publish_size, put_publish, store16, store32,
+)
+from broker.mqtt.inflight cimport RELEASED, SENT_QOS1, SENT_QOS2, Inflight, place_t
+from broker.mqtt.packet_cache cimport CACHED_BODY_MAX, PacketCache, packet_t
+from broker.wire.output cimport Output, output_full, output_room, output_written
+
+cdef enum:
+    OWN_IDS = 32767                 # packet identifiers 1 … 32767 are the own queue's
+    SHARED_ID_FIRST = 32768
+    ID_COUNT = 65536
+    OPTIONS_CACHED_MAX = 512
+    FLAGS_DELIVERY_MODE = 0x1000    # AMQP property flags: delivery-mode alone
+
+cdef bytes NOTHING = b""
+
+
+cdef class Match(Target):
+    """What takes the messages of one topic for one session."""
+
+    cdef int accept(self, message_t* message) except -1:
+        cdef PyObject* session = <PyObject*>self.session                # borrowed: the route holds this, and this it
+        cdef PyObject* output
+        cdef int qos = message_qos(message)
+        if qos > self.qos:
+            qos = self.qos
+        if self.no_local and message.publisher == (<Session>session).connection_number:     # [MQTT-3.8.3-3]
+            return ROUTED
+        if qos:
+            return accept_by_queue(<Session>session, message)
+        output = <PyObject*>(<Session>session).output
+        if output == <PyObject*>None or output_full(<Output>output):
+            return drop_or_queue(<Session>session, message)
+        if not (<Session>session).send(message, 0, 0, False, self, 0):
+            (<Session>session).counters.dropped_too_large += 1
+        return ROUTED
+
+
+cdef class SessionConsumer(Consumer):
+    """A session at a queue."""
+
+    def __init__(self, Session session, Queue queue, Match options=None):
+        self.session = session
+        self.queue = queue
+        self.options = options
+        self.tag = session.client_id
+        self.arguments = {}
+        self.exclusive = options is None        # the session's own queue is nobody else's
+
+    cdef bint has_credit(self) noexcept:
+        return (<Session>(<PyObject*>self.session)).has_room()
+
+    cdef int deliver(self, entry_t* entry) except -1:
+        cdef PyObject* session = <PyObject*>self.session
+        cdef PyObject* options = <PyObject*>self.options
+        cdef message_t* message = entry.message
+        cdef int qos = message_qos(message)
+        cdef Match found
+        if options == <PyObject*>None:
+            if (<Session>session).option_count == 0 and is_uniform(<Session>session):
+                qos = min(qos, uniform_qos(<Session>session))
+            else:
+                found = (<Session>session).options_for(message_routing_key(message)[:message.routing_key_size])
+                options = <PyObject*>found
+        if options != <PyObject*>None:
+            qos = min(qos, (<Match>options).qos)
+        return deliver_entry(self, entry, qos, <Match>options)
+
+    cpdef cancelled_by_queue(self):
+        """An operator has deleted the queue: what waited is gone; another is made when one is needed."""
+        self.session.on_queue_gone(self)
+
+
+cdef class DurableState(Contributor):
+    """Has the session written down."""
+
+    def __init__(self, Session session):
+        self.session = session
+
+    cdef int contribute(self) except -1:
+        self.session.sessions.write_state(self.session)
+        return 0
+
+
+cdef class Session(Target):
+    """A client's subscriptions and what it is owed, connected or not."""
+
+    def __init__(self, sessions, vhost, str client_id):
+        """`sessions`: sessions.Sessions, which made it."""
+        self.sessions = sessions
+        self.vhost = vhost
+        self.client_id = client_id
+        self.clock = sessions.clock
+        self.store = sessions.store
+        self.counters = sessions.counters
+        self.cache = sessions.cache
+        self.queues_qos0 = sessions.queues_qos0
+        self.subscriptions = {}
+        self.expiry_interval_s = 0
+
+    def __dealloc__(self):
+        free(self.received)
+
+    # What a binding asks of its destination.
+
+    @property
+    def name(self) -> str:
+        """The client identifier."""
+        return self.client_id
+
+    @property
+    def durable(self) -> bool:
+        """Its bindings are not definitions: it writes its subscriptions down itself."""
+        return False
+
+    def matched(self, list bindings, bytes routing_key):
+        """See core.target.Target: the sum of these subscriptions, or None."""
+        cdef int qos = -1
+        cdef bint no_local = True, keeps_retain = self.keeps_retain, is_dollar = routing_key[:1] == b"$"
+        cdef list identifiers = None
+        for binding in bindings:
+            key = binding.key
+            if is_dollar and key[:1] in (b"*", b"#"):                   # [MQTT-4.7.2-1]
+                continue
+            held = self.subscriptions.get(key)
+            if held is None:
+                continue
+            qos = max(qos, held.qos)
+            no_local = no_local and held.no_local
+            keeps_retain = keeps_retain or held.retain_as_published
+            if held.identifier is not None:
+                identifiers = identifiers or []
+                identifiers.append(held.identifier)
+        if qos < 0:
+            return None
+        return self.make_match(qos, no_local, keeps_retain, b"".join(identifiers) if identifiers else NOTHING)
+
+    def make_match(self, int qos, bint no_local, bint retain_as_published, bytes identifiers):
+        """A Match, mostly the last one again. `identifiers`: encoded."""
+        cdef Match match = self.match
+        if match is None or match.qos != qos or match.no_local != no_local \
+                or match.retain_as_published != retain_as_published or match.identifiers != identifiers:
+            match = Match.__new__(Match)
+            match.session = self
+            match.qos = qos
+            match.no_local = no_local
+            match.retain_as_published = retain_as_published
+            match.identifiers = identifiers
+            self.match = match
+        return match
+
+    def options_for(self, bytes key) -> Match:
+        """What goes for a message that waited in the own queue: subscriptions may have changed since."""
+        cdef dict known = self.options_by_key
+        if known is None:
+            known = self.options_by_key = {}
+        match = known.get(key)
+        if match is None:
+            bindings = [each for each in self.vhost.exchanges["amq.topic"].trie.matches(key)
+                        if each.destination is self]
+            match = self.matched(bindings, key) or self.make_match(2, False, self.keeps_retain, NOTHING)
+            if len(known) >= OPTIONS_CACHED_MAX:
+                known.clear()
+            known[key] = match
+        return match
+
+    # ── connected and not ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def attach(self, connection, int version, size_t packet_bytes_max, uint32_t window, uint16_t alias_max,
+               bint keeps_retain):
+        """A client is there, and must hear CONNACK before anything else [MQTT-3.2.0-1]."""
+        self.connection = connection
+        self.connection_number = connection.number
+        self.is_5 = version == 5
+        self.packet_bytes_max = packet_bytes_max
+        self.window = window
+        self.alias_max = alias_max
+        self.aliases = {} if alias_max else None
+        if self.keeps_retain != keeps_retain:
+            self.keeps_retain = keeps_retain
+            self.options_changed()
+
+    def resume(self, connection):
+        """CONNACK is said. What the client is owed goes out: PUBREL first, then messages, in order [MQTT-4.4.0-1]."""
+        if self.connection is not connection:           # another one was faster
+            return
+        self.output = connection.output
+        released, self.released = self.released, None
+        for packet_id in released or ():
+            if self.inflight is None:
+                self.inflight = Inflight()
+            self.inflight.hold(NULL, None, packet_id, RELEASED)
+            self.send_pubrel(packet_id)
+        self.wake_all()
+
+    def detach(self):
+        """Nobody is there. What was not acknowledged goes back to its queue, and comes again."""
+        cdef list released = None
+        self.output = None
+        self.connection = None
+        self.connection_number = 0
+        self.aliases = None
+        if self.inflight is not None:
+            released = self.inflight.give_back()
+            self.inflight = None
+        if self.shared_inflight is not None:
+            released = (released or []) + self.shared_inflight.give_back()
+            self.shared_inflight = None
+        if released:
+            self.released = (self.released or []) + released
+        for consumer in self.shares or ():          # others may have what this one does not take any more
+            (<SessionConsumer>consumer).queue.wake()
+
+    def end(self):
+        """It will never be there again."""
+        self.ended = True
+        self.match = self.options_by_key = self.state = None
+
+    # ── subscriptions change ──────────────────────────────────────────────────────────────────────────────────────
+
+    def count_subscription(self, int qos, bint has_options, int by):
+        """One more (`by` 1) or one less (-1) of the session's own subscriptions."""
+        self.qos_counts[qos] += by
+        if has_options:
+            self.option_count += by
+        self.options_changed()
+
+    def options_changed(self):
+        """Whatever was concluded from the subscriptions is concluded again."""
+        self.match = self.options_by_key = None
+
+    def set_queue(self, Queue queue):
+        """The own queue: of a subscription with QoS 1 or 2, or restored."""
+        self.queue = queue
+        self.consumer = SessionConsumer(self, queue)
+        queue.add_consumer(self.consumer)
+
+    def join_queue(self, Queue queue, Match options) -> SessionConsumer:
+        """A shared subscription's queue."""
+        consumer = SessionConsumer(self, queue, options)
+        if self.shares is None:
+            self.shares = []
+        self.shares.append(consumer)
+        queue.add_consumer(consumer)
+        return consumer
+
+    def leave_queue(self, SessionConsumer consumer):
+        """The shared subscription ends."""
+        if self.shares is not None and consumer in self.shares:
+            self.shares.remove(consumer)
+            consumer.queue.remove_consumer(consumer)
+
+    def on_queue_gone(self, SessionConsumer consumer):
+        """A queue was deleted under us."""
+        if consumer is self.consumer:
+            self.queue = self.consumer = None
+            if not self.ended:
+                self.sessions.on_queue_gone(self)
+        elif self.shares is not None and consumer in self.shares:
+            self.shares.remove(consumer)
+
+    def keep_state(self):
+        """From now on what changes is written down with the batch."""
+        if self.state is None:
+            self.state = DurableState(self)
+        self.state_changed()
+
+    def stop_keeping_state(self):
+        """Nothing more is written down."""
+        self.state = None
+
+    # ── deliveries ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    cdef bint has_room(self) noexcept:
+        cdef PyObject* output = <PyObject*>self.output
+        cdef size_t count = 0
+        if output == <PyObject*>None or output_full(<Output>output):
+            return False
+        if self.inflight is not None:
+            count = self.inflight.count
+        if self.shared_inflight is not None:
+            count += self.shared_inflight.count
+        return count < self.window                                      # [MQTT-3.3.4-9]
+
+    cdef bint send(self, message_t* message, int qos, uint16_t packet_id, bint is_dup, Match options,
+                   int64_t expires_at_ms) except -1:
+        cdef delivery_t delivery
+        cdef PyObject* output = <PyObject*>self.output
+        cdef bint retain = message.flags & MESSAGE_RETAINED
+        cdef packet_t* packet
+        cdef size_t size
+        cdef char* at
+        if not retain and message.flags & MESSAGE_RETAIN:
+            retain = options.retain_as_published if options is not None else self.keeps_retain  # [MQTT-3.3.1-12], -13
+        delivery.first = <unsigned char>(PUBLISH << 4 | (FLAG_DUP if is_dup else 0) | qos << 1 | retain)
+        delivery.packet_id = packet_id
+        delivery.is_5 = self.is_5
+        delivery.alias = 0
+        delivery.names_topic = True
+        delivery.expiry_s = -1
+        delivery.properties_size = delivery.identifiers_size = 0
+        if self.is_5:
+            describe(self, message, options, expires_at_ms, &delivery)
+        self.delivered += 1
+        self.counters.packets_sent += 1
+        self.counters.publish_sent += 1
+        self.counters.publish_bytes_sent += message.body_size
+        if message.fanned_out and message.body_size <= CACHED_BODY_MAX and not is_dup and delivery.alias == 0 \
+                and delivery.expiry_s < 0 and delivery.identifiers_size == 0:
+            packet = self.cache.find(qos * 4 + retain * 2 + self.is_5, &delivery, message)
+            if packet == NULL:
+                raise MemoryError
+            if packet.size > self.packet_bytes_max:
+                return False
+            at = output_room(<Output>output, packet.size)
+            if at == NULL:
+                return True                         # closing: as good as sent
+            copy_bytes(at, packet.bytes, packet.size)
+            if packet_id:
+                store16(at + packet.id_offset, packet_id)
+            output_written(<Output>output, packet.size)
+            return True
+        size = publish_size(&delivery, message)
+        if size + (3 if self.alias_max else 0) > self.packet_bytes_max:                             # [MQTT-3.1.2-24]
+            return False
+        if self.alias_max:
+            choose_alias(self, message, &delivery)
+            size = publish_size(&delivery, message)
+        at = output_room(<Output>output, size)
+        if at == NULL:
+            return True
+        put_publish(at, &delivery, message)
+        output_written(<Output>output, size)
+        return True
+
+    def send_retained(self, message, int qos, Match options):
+        """A retained message for a new subscription (core.message.Message, flagged so)."""
+        send_retained(self, message, qos, options)
+
+    cdef int send_pubrel(self, uint16_t packet_id) except -1:
+        cdef char* at = self.output.reserve(4)
+        if at != NULL:
+            store32(at, <uint32_t>(PUBREL << 4 | 2) << 24 | 2 << 16 | packet_id)
+            self.output.written(4)
+            self.counters.packets_sent += 1
+        return 0
+
+    # ── … and their end ───────────────────────────────────────────────────────────────────────────────────────────
+
+    cdef int on_puback(self, uint16_t packet_id, bint failed) except -1:
+        cdef Inflight inflight = self.inflight if packet_id < SHARED_ID_FIRST else self.shared_inflight
+        cdef place_t* place = inflight.find(packet_id) if inflight is not None else NULL
+        if place == NULL or place.state != SENT_QOS1:
+            return 0
+        if failed:
+            self.counters.refused_by_receiver += 1
+        inflight.settle(place, DISCARD if failed else COMPLETE)
+        remove(inflight, packet_id)
+        self.owes_wake = True
+        return 0
+
+    cdef bint on_pubrec(self, uint16_t packet_id, bint failed) except -1:
+        cdef Inflight inflight = self.inflight if packet_id < SHARED_ID_FIRST else self.shared_inflight
+        cdef place_t* place = inflight.find(packet_id) if inflight is not None else NULL
+        if place == NULL or place.state == SENT_QOS1:
+            return False
+        if place.state == RELEASED:
+            return not failed
+        place.state = RELEASED
+        inflight.settle(place, DISCARD if failed else COMPLETE)
+        if failed:
+            self.counters.refused_by_receiver += 1
+            remove(inflight, packet_id)
+            self.owes_wake = True
+            return False
+        self.state_changed()
+        return True
+
+    cdef bint on_pubcomp(self, uint16_t packet_id) except -1:
+        cdef Inflight inflight = self.inflight if packet_id < SHARED_ID_FIRST else self.shared_inflight
+        cdef place_t* place = inflight.find(packet_id) if inflight is not None else NULL
+        if place == NULL or place.state != RELEASED:
+            return False
+        inflight.remove(place)
+        self.owes_wake = True
+        self.state_changed()
+        return True
+
+    cdef int wake(self) except -1:
+        """Once per read: credit has come back."""
+        if self.owes_wake:
+            self.owes_wake = False
+            if self.queue is not None:
+                self.queue.wake()
+            if self.shares is not None:
+                self.wake_all()
+        return 0
+
+    def wake_all(self):
+        """The client is there, or its output has drained."""
+        if self.queue is not None:
+            self.queue.wake()
+        for consumer in list(self.shares or ()):
+            (<SessionConsumer>consumer).queue.wake()
+
+    # ── QoS 2 in ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    cdef bint has_received(self, uint16_t packet_id) noexcept:
+        return self.received != NULL and (self.received[packet_id >> 6] >> (packet_id & 63)) & 1
+
+    cdef int note_received(self, uint16_t packet_id, bint is_received) except -1:
+        if self.received == NULL:
+            self.received = <uint64_t*>calloc(ID_COUNT // 64, 8)
+            if self.received == NULL:
+                raise MemoryError
+        if is_received:
+            self.received[packet_id >> 6] |= <uint64_t>1 << (packet_id & 63)
+            self.received_count += 1
+        else:
+            self.received[packet_id >> 6] &= ~(<uint64_t>1 << (packet_id & 63))
+            self.received_count -= 1
+        return self.state_changed()
+
+    cdef int state_changed(self) except -1:
+        if self.state is not None:
+            self.store.expect(self.state)
+        return 0
+
+    def received_ids(self) -> list:
+        """Packet identifiers of QoS 2 messages that were taken and not yet released."""
+        cdef uint32_t packet_id
+        if self.received_count == 0:
+            return []
+        return [packet_id for packet_id in range(ID_COUNT) if self.has_received(<uint16_t>packet_id)]
+
+    def released_ids(self) -> list:
+        """Packet identifiers whose PUBREL is owed, or on its way, in order."""
+        cdef size_t index
+        cdef list found = list(self.released or ())
+        cdef Inflight inflight
+        cdef place_t* place
+        for inflight in (self.inflight, self.shared_inflight):
+            if inflight is not None:
+                for index in range(inflight.used):
+                    place = &inflight.places[(inflight.head + index) & (inflight.capacity - 1)]
+                    if place.state == RELEASED:
+                        found.append(place.packet_id)
+        return found
+
+    def restore_state(self, received, released):
+        """Packet identifiers as they were written down."""
+        for packet_id in received:
+            self.note_received(packet_id, True)
+        self.released = list(released) or None
+
+    @property
+    def inflight_count(self) -> int:
+        """PUBLISH and PUBREL packets that wait for the client's answer."""
+        return ((self.inflight.count if self.inflight is not None else 0)
+                + (self.shared_inflight.count if self.shared_inflight is not None else 0))
+
+    @property
+    def is_connected(self) -> bool:
+        """A client is there."""
+        return self.output is not None
+
+
+# ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+cdef inline int message_qos(message_t* message) noexcept:
+    if message.flags & MESSAGE_QOS2:
+        return 2
+    return 1 if message.flags & MESSAGE_PERSISTENT else 0
+
+
+cdef inline bint is_uniform(Session session) noexcept:
+    return ((session.qos_counts[0] != 0) + (session.qos_counts[1] != 0) + (session.qos_counts[2] != 0)) <= 1
+
+
+cdef inline int uniform_qos(Session session) noexcept:
+    return 1 if session.qos_counts[1] else 0 if session.qos_counts[0] else 2
+
+
+cdef inline int accept_by_queue(Session session, message_t* message) except -1:
+    cdef Queue queue = session.queue
+    if queue is None:
+        session.sessions.need_queue(session)
+        queue = session.queue
+    return queue.accept(message)
+
+
+cdef int drop_or_queue(Session session, message_t* message) except -1:
+    """QoS 0, and it cannot go out now: at most once means that it is dropped, never without being counted."""
+    if session.output is None and session.queues_qos0 and session.queue is not None:
+        return session.queue.accept(message)
+    if session.output is None:
+        session.counters.dropped_offline += 1
+    else:
+        session.counters.dropped_full += 1
+    return ROUTED
+
+
+cdef int send_retained(Session session, message, int qos, Match options) except -1:
+    cdef message_t* pointer = (<Message>message).message
+    qos = min(qos, message_qos(pointer))
+    if qos:
+        return accept_by_queue(session, pointer)
+    if output_full(session.output):                 # one subscription may ask for more than an output holds
+        return accept_by_queue(session, pointer)
+    if not session.send(pointer, 0, 0, False, options, 0):
+        session.counters.dropped_too_large += 1
+    return 0
+
+
+cdef inline void remove(Inflight inflight, uint16_t packet_id) noexcept:
+    """The place may have moved: settling one message may have led to another delivery."""
+    cdef place_t* place = inflight.find(packet_id)
+    if place != NULL:
+        inflight.remove(place)
+
+
+cdef int deliver_entry(SessionConsumer consumer, entry_t* entry, int qos, Match options) except -1:
+    """Takes over an entry that a queue hands out."""
+    cdef Session session = consumer.session
+    cdef Queue queue = consumer.queue
+    cdef Inflight inflight
+    cdef uint16_t packet_id
+    cdef bint is_shared = consumer.options is not None
+    if qos == 0:
+        if not session.send(entry.message, 0, 0, False, options, entry.expires_at_ms):
+            session.counters.dropped_too_large += 1
+        return queue.settle(entry, COMPLETE)
+    if is_shared:
+        if session.shared_inflight is None:
+            session.shared_inflight = Inflight()
+        inflight = session.shared_inflight
+        packet_id = next_shared_id(session)
+    else:
+        if session.inflight is None:
+            session.inflight = Inflight()
+        inflight = session.inflight
+        packet_id = <uint16_t>(1 + entry.position % OWN_IDS)
+        if inflight.count and inflight.find(packet_id) != NULL:     # 32767 later, and still not acknowledged
+            if session.shared_inflight is None:
+                session.shared_inflight = Inflight()
+            inflight = session.shared_inflight
+            packet_id = next_shared_id(session)
+    if not session.send(entry.message, qos, packet_id, entry.flags & ENTRY_REDELIVERED, options, entry.expires_at_ms):
+        session.counters.dropped_too_large += 1
+        return queue.settle(entry, DISCARD)
+    return inflight.hold(entry, queue, packet_id, SENT_QOS1 if qos == 1 else SENT_QOS2)
+
+
+cdef uint16_t next_shared_id(Session session) noexcept:
+    """32768 … 65535, in turn; there are more of them than may be in flight."""
+    while True:
+        session.shared_id = <uint16_t>(session.shared_id + 1) | SHARED_ID_FIRST
+        if session.shared_inflight.find(session.shared_id) == NULL:
+            return session.shared_id
+
+
+cdef inline int describe(Session session, message_t* message, Match options, int64_t expires_at_ms,
+                         delivery_t* delivery) except -1:
+    """What MQTT 5 adds: the message's properties, and the receiver's own."""
+    cdef const char* raw = message_properties(message)
+    cdef bytes properties
+    if message.properties_size > 3 or (load16(raw) & ~FLAGS_DELIVERY_MODE) != 0:
+        properties = session.cache.properties_of(message)
+        delivery.properties = PyBytes_AS_STRING(properties)         # held by the cache until the next message's
+        delivery.properties_size = PyBytes_GET_SIZE(properties)
+    if message.expiration_ms >= 0:                                  # [MQTT-3.3.2-6]
+        delivery.expiry_s = message.expiration_ms
+        if expires_at_ms:
+            delivery.expiry_s = max(<int64_t>0, min(expires_at_ms - session.clock.now_ms, message.expiration_ms))
+        delivery.expiry_s = (delivery.expiry_s + 999) // 1000
+    if options is not None:
+        delivery.identifiers = PyBytes_AS_STRING(options.identifiers)
+        delivery.identifiers_size = PyBytes_GET_SIZE(options.identifiers)
+    return 0
+
+
+cdef int choose_alias(Session session, message_t* message, delivery_t* delivery) except -1:
+    """The first topics get an alias each, as many as the client takes [MQTT-3.3.2-10]."""
+    cdef bytes key = message_routing_key(message)[:message.routing_key_size]
+    alias = session.aliases.get(key)
+    if alias is not None:
+        delivery.alias = alias
+        delivery.names_topic = False
+    elif len(session.aliases) < session.alias_max:
+        alias = len(session.aliases) + 1
+        session.aliases[key] = alias
+        delivery.alias = alias
+    return 0

@@ -1,0 +1,206 @@
+"""SUBSCRIBE and UNSUBSCRIBE: topic filters as bindings of `amq.topic`, and what goes with each.
+
+Owns what a session holds of each subscription, rights, limits, and which retained messages a new one gets. Refuses to
+know packets' bytes.
+
+    filter                   binding                                destination
+    sensors/+/temp           amq.topic, sensors.*.temp              the session
+    $share/GROUP/FILTER      amq.topic, FILTER swapped              the group's queue, of which the session consumes
+    $queue/NAME              –                                      the AMQP queue NAME, of which the session consumes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from broker.core.binding import SUBSCRIBER
+from broker.core.errors import CoreError
+from broker.mqtt.fields import encode_varint
+from broker.mqtt.packets import Subscription
+from broker.mqtt.reasons import MqttError, Reason
+from broker.mqtt.translate import reason_for, swapped
+
+if TYPE_CHECKING:
+    from broker.mqtt.connection import MqttConnection
+    from broker.mqtt.session import Session
+
+SUBSCRIPTION_IDENTIFIER = b"\x0b"
+
+
+class Held:
+    """One subscription of a session."""
+
+    __slots__ = (
+        "consumer", "identifier", "no_local", "qos", "retain_as_published", "retain_handling", "share_name",
+        "topic_filter",
+    )  # fmt: skip
+
+    def __init__(self, asked: Subscription, identifier: bytes | None) -> None:
+        """`identifier`: the subscription identifier, encoded as a property."""
+        self.topic_filter = asked.plain_filter
+        self.share_name = asked.share_name
+        self.qos = asked.qos
+        self.no_local = asked.no_local
+        self.retain_as_published = asked.retain_as_published
+        self.retain_handling = asked.retain_handling
+        self.identifier = identifier
+        self.consumer: Any = None
+
+    @property
+    def has_options(self) -> bool:
+        """Deliveries differ by it."""
+        return self.identifier is not None or self.retain_as_published
+
+    @property
+    def key(self) -> Any:
+        """By what the session knows it: the binding key, and for a shared one its group as well."""
+        key = swapped(self.topic_filter)
+        return key if self.share_name is None else (self.share_name, key)
+
+    def as_stored(self) -> list[Any]:
+        """For the store."""
+        return [self.topic_filter, self.share_name, self.qos, self.no_local, self.retain_as_published,
+                self.retain_handling, self.identifier]  # fmt: skip
+
+
+def subscribe(connection: MqttConnection, asked: Subscription, identifier: int | None) -> tuple[Reason, list[Any]]:
+    """One topic filter: the reason code, and the retained messages that it gets."""
+    session = connection.session
+    encoded = None if identifier is None else SUBSCRIPTION_IDENTIFIER + encode_varint(identifier)
+    held = Held(asked, encoded)
+    known = session.subscriptions.get(held.key)
+    try:
+        check(connection, held, known is None)
+        add(session, held)
+    except MqttError as error:
+        session.sessions.counters.subscriptions_refused += 1
+        return error.reason, []
+    except CoreError as error:
+        session.sessions.counters.subscriptions_refused += 1
+        return reason_for(error), []
+    session.sessions.write(session)
+    return Reason(held.qos), retained_for(session, held, known is None)
+
+
+def check(connection: MqttConnection, held: Held, is_new: bool) -> None:
+    """Rights and limits. Raises MqttError."""
+    session, user = connection.session, connection.user
+    sessions, vhost = session.sessions, session.vhost
+    if is_new and len(session.subscriptions) >= sessions.subscriptions_max:
+        raise MqttError(Reason.QUOTA_EXCEEDED)
+    if held.topic_filter.count(b"/") >= sessions.topic_levels_max:
+        raise MqttError(Reason.TOPIC_FILTER_INVALID)
+    if held.share_name == b"":
+        name = held.topic_filter.decode()
+        if not user.may_read(vhost.name, name):
+            raise MqttError(Reason.NOT_AUTHORIZED)
+        return
+    may = user.may_read(vhost.name, "amq.topic")
+    if held.qos and held.share_name is None and may:  # as RabbitMQ: the queue is declared, bound and consumed
+        name = f"mqtt-subscription-{session.client_id}qos1"
+        may = all(user.may(vhost.name, verb, name) for verb in ("configure", "write", "read"))
+    if not may:
+        raise MqttError(Reason.NOT_AUTHORIZED)
+
+
+def add(session: Session, held: Held) -> None:
+    """Make it the session's, in place of one with the same filter [MQTT-3.8.4-3]. Raises CoreError."""
+    vhost = session.vhost
+    key = held.key
+    if held.share_name is not None:
+        join(session, held)
+        return
+    if held.qos:
+        session.sessions.need_queue(session)
+    exchange = vhost.exchanges["amq.topic"]
+    known = session.subscriptions.get(key)
+    if known is None:
+        vhost.bind(exchange, session, SUBSCRIBER, key)
+    else:
+        session.count_subscription(known.qos, known.has_options, -1)
+    session.subscriptions[key] = held
+    session.count_subscription(held.qos, held.has_options, 1)
+    if known is not None:
+        vhost.forget_routes(exchange, key)
+
+
+def join(session: Session, held: Held) -> None:
+    """A shared subscription: the session consumes of a queue that others consume of, too. Raises CoreError."""
+    sessions, vhost = session.sessions, session.vhost
+    known = session.subscriptions.pop(held.key, None)
+    if known is not None:
+        session.leave_queue(known.consumer)
+    if held.share_name == b"":
+        queue = vhost.queue(held.topic_filter.decode())
+    else:
+        queue = vhost.shares.join(
+            held.share_name.decode(),
+            swapped(held.topic_filter),
+            session,
+            durable=session.is_stored,
+            arguments=sessions.queue_arguments,
+            strategy=sessions.share_strategy,
+        )
+    match = session.make_match(held.qos, False, held.retain_as_published, held.identifier or b"")
+    session.subscriptions[held.key] = held
+    held.consumer = session.join_queue(queue, match)
+
+
+def restore(session: Session, stored: list[Any]) -> None:
+    """A subscription from the session's record. One that cannot be restored (its queue is gone) is left out."""
+    topic_filter, share_name, qos, no_local, retain_as_published, retain_handling, identifier = stored
+    asked = Subscription(topic_filter, qos, no_local, retain_as_published, retain_handling, share_name, topic_filter)
+    try:
+        add(session, Held(asked, identifier))
+    except CoreError:
+        session.sessions.counters.subscriptions_refused += 1
+
+
+def retained_for(session: Session, held: Held, is_new: bool) -> list[Any]:
+    """What a subscription gets at once [MQTT-3.3.1-9], -10, -11."""
+    if held.share_name is not None or held.retain_handling == 2 or (held.retain_handling == 1 and not is_new):
+        return []
+    return [(each, held) for each in session.vhost.retained.matches(swapped(held.topic_filter))]
+
+
+def send_retained(session: Session, found: Iterable[tuple[Any, Held]]) -> None:
+    """Deliver what was found."""
+    if not session.is_connected:
+        return
+    now_ms = session.sessions.clock.now_ms
+    for retained, held in found:
+        match = session.make_match(held.qos, held.no_local, held.retain_as_published, held.identifier or b"")
+        session.send_retained(retained.as_delivered(now_ms), held.qos, match)
+
+
+def unsubscribe(session: Session, share_name: bytes | None, plain_filter: bytes) -> Reason:
+    """One topic filter [MQTT-3.10.4-1]."""
+    key: Any = swapped(plain_filter)
+    if share_name is not None:
+        key = (share_name, key)
+    held = session.subscriptions.get(key)
+    if held is None:
+        return Reason.NO_SUBSCRIPTION_EXISTED
+    remove(session, key, held)
+    session.sessions.write(session)
+    return Reason.SUCCESS
+
+
+def remove(session: Session, key: Any, held: Held) -> None:
+    """Take it out."""
+    del session.subscriptions[key]
+    vhost = session.vhost
+    if held.share_name is None:
+        vhost.unbind(vhost.exchanges["amq.topic"], session, SUBSCRIBER, key)
+        session.count_subscription(held.qos, held.has_options, -1)
+        return
+    session.leave_queue(held.consumer)
+    if held.share_name != b"":
+        vhost.shares.leave(held.share_name.decode(), key[1], session)
+
+
+def remove_all(session: Session) -> None:
+    """The session ends."""
+    for key, held in list(session.subscriptions.items()):
+        remove(session, key, held)

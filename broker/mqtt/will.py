@@ -1,0 +1,92 @@
+"""Will messages (MQTT 5 §3.1.2.5): published when a client is gone without a word, perhaps some time later.
+
+Owns when a will is due, and its publication. A stored session's will is written down with it: the broker's own end is
+also one without a word.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from broker.core.message import Message
+from broker.mqtt.properties import Properties
+from broker.mqtt.publishing import publish_as_client
+from broker.mqtt.translate import to_amqp
+
+if TYPE_CHECKING:
+    from broker.mqtt.packets import Will
+    from broker.mqtt.session import Session
+
+log = logging.getLogger("hubbub.mqtt")
+
+
+class PendingWill:
+    """What a session will say, and how long after its client has gone."""
+
+    __slots__ = ("delay_s", "payload", "properties", "qos", "retain", "timer", "topic", "user")
+
+    def __init__(
+        self, user: Any, topic: bytes, payload: bytes, properties: bytes, qos: int, retain: bool, delay_s: int
+    ) -> None:
+        """`user`: whose rights count; `properties`: an AMQP property list."""
+        self.user = user
+        self.topic = topic
+        self.payload = payload
+        self.properties = properties
+        self.qos = qos
+        self.retain = retain
+        self.delay_s = delay_s
+        self.timer: Any = None
+
+    def as_stored(self) -> list[Any]:
+        """For the store."""
+        name = self.user.name if self.user is not None else ""
+        return [name, self.topic, self.payload, self.properties, self.qos, self.retain, self.delay_s]
+
+    def cancel(self) -> None:
+        """It is not due any more [MQTT-3.1.3-9]."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+
+def pending(will: Will, user: Any) -> PendingWill:
+    """The will of a CONNECT."""
+    properties: Properties = will.properties
+    raw = to_amqp(properties, will.qos, will.topic)
+    delay_s = properties.will_delay_interval or 0
+    return PendingWill(user, will.topic, will.payload, raw, will.qos, will.retain, delay_s)
+
+
+def schedule(session: Session) -> None:
+    """The client is gone without a word: the will is due after its delay, or with the session's end [MQTT-3.1.3-9]."""
+    will = session.will
+    if will is None:
+        return
+    if will.delay_s == 0 or session.expiry_interval_s == 0:
+        publish(session)
+        return
+    clock = session.sessions.clock
+    will.timer = clock.call_at(clock.now_ms + will.delay_s * 1000, lambda: publish(session))
+
+
+def publish(session: Session) -> None:
+    """Say it, once [MQTT-3.1.2-8], [MQTT-3.1.2-10]."""
+    will = session.will
+    if will is None:
+        return
+    session.will = None
+    will.cancel()
+    counters = session.sessions.counters
+    if will.user is None or not will.user.may_write(session.vhost.name, "amq.topic"):
+        counters.wills_refused += 1
+        log.warning("the will of '%s' may not be published", session.client_id)
+    else:
+        message = Message(b"amq.topic", will.topic.translate(SWAP), will.properties, will.payload)
+        publish_as_client(session.vhost, message, will.qos, will.retain)
+        counters.wills_published += 1
+    session.sessions.note_will(session)
+
+
+SWAP = bytes.maketrans(b"/.+*", b"./*+")
