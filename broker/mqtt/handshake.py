@@ -97,9 +97,7 @@ def accept(connection: MqttConnection, connect: Connect) -> None:
     if existing is not None and existing.connection is not None:
         control.take_over(existing.connection)
     must_wait = existing is not None and existing.is_stored
-    session, present = sessions.open(
-        vhost, client_id, clean_start=connect.clean_start, expiry_interval_s=expiry
-    )
+    session, present = sessions.open(vhost, client_id, clean_start=connect.clean_start, expiry_interval_s=expiry)
     if connect.will is not None:
         session.will = will.pending(connect.will, connection.user)
     connection.keep_alive_s = connect.keep_alive_s

@@ -131,6 +131,7 @@ def join(session: Session, held: Held) -> None:
     known = session.subscriptions.pop(held.key, None)
     if known is not None:
         session.leave_queue(known.consumer)
+    assert held.share_name is not None
     if held.share_name == b"":
         queue = vhost.queue(held.topic_filter.decode())
     else:
