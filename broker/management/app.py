@@ -22,7 +22,6 @@ from broker.core.errors import CoreError
 from broker.management import metrics
 from broker.management.asked import ADMINISTRATOR, MAY_LOG_IN, USER, body_of, field, has_tag, require
 from broker.management.observed import ObservedServer
-from broker.management.page import PAGE
 from broker.management.rates import Rates
 from broker.management.replies import ApiError, answer, bad_request, error_answer, refused, translated
 from broker.management.resources.connections import Connections
@@ -34,6 +33,10 @@ from broker.management.resources.policies import ParameterEndpoints, PolicyEndpo
 from broker.management.resources.queues import Queues
 from broker.management.resources.users import Users
 from broker.management.resources.vhosts import Vhosts
+
+UI = Path(__file__).parent / "ui"
+CONTENT_SECURITY_POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'"
+"""Nothing is loaded from elsewhere; charts colour their legend by a style attribute."""
 
 Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -69,6 +72,7 @@ class Management:
             middlewares=[self._in_their_words, self._within_turn, self._login], client_max_size=REQUEST_BYTES_MAX
         )
         application.add_routes([web.get("/", self._page), web.post("/api/hubbub/backup", self._backup)])
+        application.router.add_static("/ui", UI)
         for resource in (
             Overview(server, rates),
             Queues(server, rates),
@@ -146,8 +150,8 @@ class Management:
 
     # ── endpoints that belong to no kind of object ────────────────────────────────────────────────────────────────
 
-    async def _page(self, request: web.Request) -> web.Response:
-        return web.Response(text=PAGE, content_type="text/html")
+    async def _page(self, request: web.Request) -> web.FileResponse:
+        return web.FileResponse(UI / "index.html", headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
 
     async def _backup(self, request: web.Request) -> web.Response:
         """`{"directory": "/absolute/path"}` on the broker's machine; answers when the copy is complete."""

@@ -108,6 +108,7 @@ def test_connections_and_durability_are_shown(broker: HubbubServer) -> None:
     assert overview["hubbub"]["durability"] == "fsync"
     assert metric(broker, 'hubbub_durability{mode="fsync"}') == 1
     assert "<title>" in get(broker, "/")
+    assert "export" in get(broker, "/ui/dom.js")
 
 
 @pytest.mark.parametrize(("login", "status"), [(None, 401), ("guest:wrong", 401), ("limited:limited", 401)])

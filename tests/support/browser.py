@@ -7,6 +7,7 @@ and a promise is awaited there.
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import shutil
 import signal
@@ -90,11 +91,14 @@ class Browser:
         result: dict[str, Any] = answer["result"]
         return result
 
-    async def open(self, url: str) -> Page:
-        """A page of its own, loaded."""
+    async def open(self, url: str, headers: dict[str, str] | None = None) -> Page:
+        """A page of its own, loaded. `headers` go with each of its requests: a login."""
         target = await self.call("Target.createTarget", url="about:blank")
         attached = await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         page = Page(self, attached["sessionId"])
+        if headers is not None:
+            await self.call("Network.enable", page.session)
+            await self.call("Network.setExtraHTTPHeaders", page.session, headers=headers)
         await self.call("Page.navigate", page.session, url=url)
         await page.evaluate(
             f"new Promise((resolve) => {{ const look = () => location.href === {url!r} && "
@@ -122,3 +126,26 @@ class Page:
         if "exceptionDetails" in answer:
             raise PageError(answer["exceptionDetails"])
         return answer["result"].get("value")
+
+    async def until(self, condition: str) -> Any:
+        """The first true value of an expression: the page is looked at again after each of its changes."""
+        return await self.evaluate(
+            f"""new Promise(resolve => {{
+                const look = () => {{
+                    const found = ({condition})
+                    if (found) {{ watch.disconnect(); resolve(found) }}
+                }}
+                const watch = new MutationObserver(look)
+                watch.observe(document, {{ subtree: true, childList: true, attributes: true, characterData: true }})
+                look()
+            }})"""
+        )
+
+    async def screenshot(self, file: Path, width: int, height: int) -> None:
+        """What the page looks like in a window of that size, as PNG."""
+        await self.browser.call(
+            "Emulation.setDeviceMetricsOverride", self.session,
+            width=width, height=height, deviceScaleFactor=1, mobile=width < 600,
+        )  # fmt: skip
+        taken = await self.browser.call("Page.captureScreenshot", self.session, format="png")
+        file.write_bytes(base64.b64decode(taken["data"]))

@@ -61,11 +61,14 @@ async def test_health_needs_no_login_and_readiness_sees_alarms(client: Client, s
     assert (await client.get("/health/live")).status == 200
 
 
-async def test_the_page_is_served(client: Client) -> None:
+async def test_the_page_is_served_and_loads_nothing_from_elsewhere(client: Client) -> None:
     answer = await client.get("/", headers=login())
 
     assert answer.content_type == "text/html"
-    assert "Durability" in await answer.text()
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'")
+    assert (await client.get("/ui/app.js", headers=login())).status == 200
+    assert (await client.get("/ui/app.js")).status == 401
+    assert (await client.get("/ui/../app.py", headers=login())).status == 404
 
 
 async def test_prometheus_reads_metrics(server: ObservedCore, core: Core, peer: Peer) -> None:
