@@ -36,7 +36,7 @@ class Process:
             *(sys.executable, "-m", "broker", "serve", "--data-dir", str(directory / "data")),
             *("--set", "amqp.address=127.0.0.1", "--set", f"amqp.port={self.port}"),
             *("--set", f"management.port={self.management_port}", "--set", "metrics.port=null"),
-            *("--set", "websocket.port=null"),
+            *("--set", "websocket.port=null", "--set", "mqtt.port=null"),
             *arguments,
         ]
         with self.log_path.open("wb") as log:

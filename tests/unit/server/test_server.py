@@ -22,7 +22,7 @@ from storage.layout import Database
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 LOOPBACK = [
     *("amqp.address=127.0.0.1", "amqp.port=0"),
-    *("websocket.address=127.0.0.1", "websocket.port=0"),
+    *("websocket.address=127.0.0.1", "websocket.port=0", "mqtt.address=127.0.0.1", "mqtt.port=0"),
     *("management.address=127.0.0.1", "management.port=0", "metrics.address=127.0.0.1", "metrics.port=0"),
 ]
 
@@ -70,7 +70,7 @@ async def test_it_listens_where_it_was_told_and_says_so(start: StartServer, capl
     caplog.set_level(logging.INFO)
     server = await start()
 
-    assert [each.name for each in server.listeners] == ["amqp", "websocket", "management", "metrics"]
+    assert [each.name for each in server.listeners] == ["amqp", "mqtt", "websocket", "management", "metrics"]
     client = await _greeted(_port(server, "amqp"))
     async with aiohttp.ClientSession(headers={"Authorization": "Basic Z3Vlc3Q6Z3Vlc3Q="}) as session:
         answer = await session.get(f"http://127.0.0.1:{_port(server, 'management')}/api/overview")
@@ -89,7 +89,7 @@ async def test_it_listens_where_it_was_told_and_says_so(start: StartServer, capl
 
 
 async def test_without_a_port_there_is_no_listener(start: StartServer) -> None:
-    server = await start("websocket.port=null", "management.port=null", "metrics.port=null")
+    server = await start("mqtt.port=null", "websocket.port=null", "management.port=null", "metrics.port=null")
 
     assert [each.name for each in server.listeners] == ["amqp"]
 
