@@ -95,7 +95,16 @@ class Mqtt(Section, frozen=True):
     session_bytes_max: Annotated[int, Meta(ge=1)] | None = None
     """Their payloads' bytes; null: no limit."""
     session_overflow: Literal["drop-head", "drop-tail", "reject", "dead-letter"] = "drop-head"
-    """Above that: the oldest or the newest is dropped, or the publisher is refused (MQTT 5: 0x97)."""
+    """Above that: the oldest or the newest is dropped, the publisher is refused (MQTT 5: 0x97), or the oldest goes to
+    `dead_letter_exchange`."""
+    dead_letter_exchange: str | None = None
+    """With `session_overflow: dead-letter`: the exchange, of the session's vhost, for what overflows or expires."""
+    connections_per_second_max: Annotated[int, Meta(ge=0)] = 0
+    """CONNECTs accepted per second; one more is told 0x9F (MQTT 5) or 3, and closed. 0: any number."""
+    sys_interval_s: Annotated[int, Meta(ge=0)] = 10
+    """How often changes below `$SYS` are published; 0: no such topics."""
+    sparkplug: bool = True
+    """Births are retained as certificates, and deaths get the time of their delivery (Sparkplug 3.0.0 §10)."""
     queue_qos0: bool = False
     """QoS 0 messages wait for a session whose client is away, if it has a queue, instead of being dropped."""
     share_strategy: Literal["round-robin", "sticky", "hash-topic", "hash-publisher"] = "round-robin"
@@ -338,6 +347,8 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
             yield f"tls.{name}", f"expected a file, got `{file}`, which there is not"
     if settings.limits.read_bytes_max < 2 * amqp.frame_max:
         yield "limits.read_bytes_max", f"expected at least {2 * amqp.frame_max}, twice amqp.frame_max"
+    if (settings.mqtt.session_overflow == "dead-letter") != (settings.mqtt.dead_letter_exchange is not None):
+        yield "mqtt.dead_letter_exchange", "expected with `mqtt.session_overflow: dead-letter`, and only then"
     if settings.anonymous.enabled and settings.anonymous.user not in {user.name for user in settings.users}:
         yield "anonymous.user", f"expected one of users, got `{settings.anonymous.user}`"
     for index, user in enumerate(settings.users):

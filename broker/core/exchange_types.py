@@ -15,6 +15,7 @@ from broker.core.exchange import Exchange, accept_all
 from broker.core.hash_ring import HashRing
 from broker.core.headers_match import HeadersBindings
 from broker.core.message import Message
+from broker.core.shares import SHARE_PREFIX
 from broker.core.topic_trie import TopicTrie
 
 
@@ -94,6 +95,8 @@ class TopicExchange(Exchange):
     def find(self, routing_key: bytes, message: Any) -> Sequence[Any]:
         """See Exchange."""
         found = self.trie.matches(routing_key)
+        if routing_key[:1] == b"$":
+            found = [binding for binding in found if not spares_dollar(binding)]
         if self.subscriptions:
             return chosen_by_subscribers(found, routing_key)
         return [binding.destination for binding in found]
@@ -142,6 +145,11 @@ class ConsistentHashExchange(Exchange):
         """See Exchange."""
         destination = self.ring.find(routing_key, message.properties)
         return () if destination is None else (destination,)
+
+
+def spares_dollar(binding: Binding) -> bool:
+    """A shared subscription that begins with a wildcard: it sees no topic that begins with `$` [MQTT-4.7.2-1]."""
+    return binding.key[:1] in (b"*", b"#") and binding.destination.name.startswith(SHARE_PREFIX)
 
 
 def chosen_by_subscribers(bindings: Sequence[Binding], routing_key: bytes) -> list[Any]:
@@ -195,4 +203,4 @@ def publish_named(exchange: TopicExchange, message: Message) -> int:
     if not exchange.trie.has_first_word(first_word):
         return 0
     named = [each for each in exchange.trie.matches(message.routing_key) if each.key.partition(b".")[0] == first_word]
-    return accept_all(message, {binding.destination: None for binding in named})
+    return accept_all(message, dict.fromkeys(chosen_by_subscribers(named, message.routing_key)))

@@ -185,7 +185,7 @@ def release(connection: MqttConnection) -> None:
     connection.state = CLOSED
     endpoint = connection.endpoint
     endpoint.keep_alives.forget(connection)
-    endpoint.connections.discard(connection)
+    endpoint.on_closed(connection)
     connection.broker.publishing.discard(connection)
     connection.authentication = None
     session = connection.leave()

@@ -5,13 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from broker.mqtt import control
+from broker.mqtt.admission import ConnectRate
 from broker.mqtt.counters import Counters
+from broker.mqtt.figures import figures
 from broker.mqtt.keep_alive import KeepAlives
 from broker.mqtt.reasons import MqttError, Reason
 from broker.mqtt.sessions import Sessions
+from broker.mqtt.sparkplug import Certificates
+from broker.mqtt.sys_topics import SysTopics, may_publish
+from broker.version import VERSION
 
 if TYPE_CHECKING:
     from broker.core.broker import Broker
+    from broker.core.vhost import VirtualHost
     from broker.mqtt.connection import MqttConnection
 
 
@@ -34,22 +40,48 @@ class Endpoint:
         self.open_batch_bytes_max: int = limits.open_batch_bytes_max
         self.topic_levels_max: int = limits.mqtt_topic_levels_max
         self.subscriptions_max: int = limits.mqtt_subscriptions_per_session_max
-        self.sessions = Sessions(broker, self.counters, settings, limits)
+        self.connect_rate = ConnectRate(broker.clock, settings.connections_per_second_max)
+        self.sys_topics = SysTopics(
+            broker, broker.clock, lambda: figures(self), version=VERSION, interval_s=settings.sys_interval_s
+        )
+        self.sessions = Sessions(broker, self.counters, settings, limits, self.sys_topics)
+        self.sparkplug: bool = settings.sparkplug
+        self.certificates: dict[str, Certificates] = {}
         self.connections: set[MqttConnection] = set()
+        self.opened = 0
+        self.clients_maximum = 0
+        self.closed_bytes_received = 0
+        self.closed_bytes_sent = 0
         self.keep_alives = KeepAlives(broker.clock, control.on_silent, limits.handshake_timeout_ms)
 
     def restore(self) -> int:
         """Bring back the sessions that the store has; how many."""
+        for vhost in self.broker.vhosts.values():
+            self.prepare(vhost)
         return self.sessions.restore()
+
+    def prepare(self, vhost: VirtualHost) -> None:
+        """A vhost has MQTT clients from now on: its Sparkplug births are kept. Once; a deleted vhost's came with it."""
+        known = self.certificates.get(vhost.name)
+        if self.sparkplug and (known is None or known.vhost is not vhost):
+            self.certificates[vhost.name] = Certificates(vhost)
 
     def on_opened(self, connection: MqttConnection) -> None:
         """A transport is there; CONNECT has to follow in time."""
         self.connections.add(connection)
+        self.opened += 1
         self.keep_alives.watch(connection)
+
+    def on_closed(self, connection: MqttConnection) -> None:
+        """It is over: what it moved is remembered in the sum."""
+        if connection in self.connections:
+            self.connections.discard(connection)
+            self.closed_bytes_received += connection.output.bytes_received
+            self.closed_bytes_sent += connection.output.bytes_sent
 
     def check_topic(self, topic: bytes) -> None:
         """A topic name that a client publishes to. Raises MqttError."""
         if topic.count(b"/") >= self.topic_levels_max:
             raise MqttError(Reason.TOPIC_NAME_INVALID, f"a topic has more than {self.topic_levels_max} levels")
-        if topic.startswith(b"$SYS/"):
+        if not may_publish(topic):
             raise MqttError(Reason.TOPIC_NAME_INVALID, "topics below $SYS are the broker's own")

@@ -33,7 +33,10 @@ def on_connect(connection: MqttConnection, body: bytes) -> None:
         connection.wants_reasons = False
     if properties.authentication_method is not None:
         raise MqttError(Reason.BAD_AUTHENTICATION_METHOD, "this authentication method is not offered")
+    if not connection.endpoint.connect_rate.admit():
+        raise MqttError(Reason.CONNECTION_RATE_EXCEEDED, "too many clients connect at once")
     log_in(connection, connect)
+    connection.endpoint.prepare(connection.vhost)
     accept(connection, connect)
 
 

@@ -19,22 +19,24 @@ from broker.core.session_records import SessionRecords
 from broker.mqtt import subscriptions, will
 from broker.mqtt.packet_cache import PacketCache
 from broker.mqtt.session import Session
+from broker.mqtt.waiting import queue_arguments
 
 if TYPE_CHECKING:
     from broker.core.broker import Broker
     from broker.core.vhost import VirtualHost
     from broker.mqtt.counters import Counters
+    from broker.mqtt.sys_topics import SysTopics
 
 SESSION, STATE = "session", "qos 2"
-OVERFLOWS = {"drop-head": "drop-head", "drop-tail": "drop-tail", "reject": "reject-publish",
-             "dead-letter": "reject-publish-dlx"}  # fmt: skip
 
 
 class Sessions:
     """All sessions of the broker."""
 
-    def __init__(self, broker: Broker, counters: Counters, settings: Any, limits: Any) -> None:
+    def __init__(self, broker: Broker, counters: Counters, settings: Any, limits: Any, sys_topics: SysTopics) -> None:
         """`settings`: config.Mqtt."""
+        self.sys_topics = sys_topics
+        self.sparkplug: bool = settings.sparkplug
         self.broker = broker
         self.clock = broker.clock
         self.store = broker.store
@@ -46,7 +48,12 @@ class Sessions:
         self.share_strategy: str = settings.share_strategy
         self.subscriptions_max: int = limits.mqtt_subscriptions_per_session_max
         self.topic_levels_max: int = limits.mqtt_topic_levels_max
-        self.queue_arguments = queue_arguments(settings)
+        self.queue_arguments = queue_arguments(
+            messages_max=settings.session_messages_max or 0,
+            bytes_max=settings.session_bytes_max or 0,
+            overflow=settings.session_overflow,
+            dead_letter_exchange=settings.dead_letter_exchange,
+        )
         self.by_name: dict[tuple[str, str], Session] = {}
         self.changed: set[Session] = set()
 
@@ -239,15 +246,3 @@ class Sessions:
 def queue_name(client_id: str) -> str:
     """RabbitMQ's name for it, which its users' permissions are written for."""
     return f"mqtt-subscription-{client_id}qos1"
-
-
-def queue_arguments(settings: Any) -> dict[str, Any]:
-    """The limits of a session's queue, as x-arguments."""
-    arguments: dict[str, Any] = {}
-    if settings.session_messages_max is not None:
-        arguments["x-max-length"] = settings.session_messages_max
-    if settings.session_bytes_max is not None:
-        arguments["x-max-length-bytes"] = settings.session_bytes_max
-    if arguments:
-        arguments["x-overflow"] = OVERFLOWS[settings.session_overflow]
-    return arguments

@@ -162,7 +162,9 @@ def retained_for(session: Session, held: Held, is_new: bool) -> list[Any]:
     """What a subscription gets at once [MQTT-3.3.1-9], -10, -11."""
     if held.share_name is not None or held.retain_handling == 2 or (held.retain_handling == 1 and not is_new):
         return []
-    return [(each, held) for each in session.vhost.retained.matches(swapped(held.topic_filter))]
+    key = swapped(held.topic_filter)
+    found = [*session.vhost.retained.matches(key), *session.sessions.sys_topics.matches(key)]
+    return [(each, held) for each in found]
 
 
 def send_retained(session: Session, found: Iterable[tuple[Any, Held]]) -> None:

@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from broker.core.message import Message
+from broker.mqtt import sparkplug
 from broker.mqtt.properties import Properties
 from broker.mqtt.publishing import publish_as_client
 from broker.mqtt.translate import to_amqp
@@ -83,7 +84,10 @@ def publish(session: Session) -> None:
         counters.wills_refused += 1
         log.warning("the will of '%s' may not be published", session.client_id)
     else:
-        message = Message(b"amq.topic", will.topic.translate(SWAP), will.properties, will.payload)
+        key, payload = will.topic.translate(SWAP), will.payload
+        if session.sessions.sparkplug and sparkplug.is_node_death(key):
+            payload = sparkplug.with_timestamp(payload, session.sessions.clock.now_ms)
+        message = Message(b"amq.topic", key, will.properties, payload)
         publish_as_client(session.vhost, message, will.qos, will.retain)
         counters.wills_published += 1
     session.sessions.note_will(session)
