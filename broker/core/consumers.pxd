@@ -31,5 +31,6 @@ cdef class Consumers:
 
     # Who gets this message; None where nobody has credit, or nobody who has it may get this message.
     cdef Consumer next(self, message_t* message)
+    cdef bint any_may_take(self, message_t* message) noexcept   # now; nobody's turn is used up by asking
     cdef bint all_refuse(self, message_t* message) noexcept     # no-local: every consumer is its publisher's own
     cdef int refresh(self) except -1                            # a consumer has settled something

@@ -40,6 +40,13 @@ cdef class Consumers:
             return next_by_hash(self, message)
         return next_in_turn(self, message)
 
+    cdef bint any_may_take(self, message_t* message) noexcept:
+        cdef size_t index
+        for index in range(self.count):
+            if may_take(<Consumer>PyList_GET_ITEM(self.ordered, index), message):
+                return True
+        return False
+
     cdef bint all_refuse(self, message_t* message) noexcept:
         for consumer in self.ordered:
             if not (<Consumer>consumer).no_local or (<Consumer>consumer).publisher != message.publisher:

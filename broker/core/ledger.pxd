@@ -24,7 +24,7 @@ ctypedef struct ledger_t:
     uint64_t rejected                   # basic.reject or nack without requeue
     uint64_t dropped_maxlen             # the oldest gave way (drop-head)
     uint64_t dropped_tail               # the newest was not kept (drop-tail)
-    uint64_t dropped_offline            # transient, and no consumer there (`drop_transient_offline`)
+    uint64_t dropped_offline            # transient, and nobody to take it (`drops_transient_offline`)
     uint64_t dropped_delivery_limit
     uint64_t dropped_no_local           # only its own publisher could have got it
     uint64_t refused_maxlen             # never accepted (reject-publish): not part of the sum

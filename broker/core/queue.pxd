@@ -60,7 +60,7 @@ cdef class Queue(Target):
     cdef int overflow                           # OVERFLOW_*
     cdef uint32_t delivery_limit                # 2**32 - 1: none
     cdef bint is_limited                        # `turn_away` has to be asked
-    cdef public bint drops_transient_offline    # transient messages do not wait for a consumer; then `change`
+    cdef public bint drops_transient_offline    # transient ones do not wait for credit; then `change`
     cdef readonly bint counts_deliveries        # x-delivery-count goes with what comes again
     cdef bint may_expire                        # a message with a deadline has been here
     cdef Timer expiry_timer

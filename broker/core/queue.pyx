@@ -501,7 +501,8 @@ cdef inline bint is_over(Queue queue, uint64_t messages, uint64_t size) noexcept
 
 cdef int turn_away(Queue queue, message_t* message) except -1:
     """What the publisher hears of a message that does not get in; 0 where there is room, or the oldest gives way."""
-    if queue.drops_transient_offline and queue.consumers.count == 0 and not message.flags & MESSAGE_PERSISTENT:
+    if queue.drops_transient_offline and not message.flags & MESSAGE_PERSISTENT and not queue.consumers.any_may_take(
+            message):
         queue.ledger.accepted += 1
         queue.ledger.dropped_offline += 1
         return ROUTED

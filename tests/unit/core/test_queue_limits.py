@@ -59,6 +59,24 @@ def test_drop_tail_drops_the_newest_and_tells_its_publisher_yes(core, peer):
     assert peer.drain("dead") == [b"2"]
 
 
+def test_transient_messages_may_be_dropped_while_nobody_has_credit(core, peer):
+    peer.declare("q")
+    queue = core.queue()
+    queue.drops_transient_offline = True
+    queue.change(queue.settings)
+    for channel in (2, 3):
+        peer.call("channel.open", channel)
+        peer.call("basic.qos", channel, prefetch_count=2)
+        peer.consume("q", f"c{channel}", channel=channel)
+    for number in range(6):
+        peer.publish("q", b"%d" % number)
+
+    got = [(content.fields["consumer_tag"], content.body) for content in peer.deliveries()]
+
+    assert got == [("c2", b"0"), ("c3", b"1"), ("c2", b"2"), ("c3", b"3")]  # asking uses up nobody's turn
+    assert (queue.counts["dropped_offline"], queue.ready_count, queue.counts["unaccounted"]) == (2, 0, 0)
+
+
 def test_transient_messages_do_not_wait_where_nobody_is_there(core, peer):
     peer.declare("q", durable=True)
     queue = core.queue()
