@@ -51,7 +51,7 @@ cdef class MqttConnection(Connection):
     cdef public bint wants_reasons              # request problem information
     cdef Clock clock
     cdef Store store
-    cdef Counters counters
+    cdef readonly Counters counters
     cdef Intake intake
     cdef readonly int64_t received_ms           # when the peer was last heard
     cdef readonly int64_t connected_ms

@@ -30,7 +30,7 @@ cdef class Session(Target):
     cdef readonly object sessions               # sessions.Sessions
     cdef Clock clock
     cdef Store store
-    cdef Counters counters
+    cdef readonly Counters counters
     cdef PacketCache cache
     cdef public dict subscriptions              # subscriptions.Held by binding key; shared ones by (group, binding key)
     cdef public object expiry_interval_s        # 0: it ends with the connection; None: never
