@@ -9,8 +9,9 @@ from libc.stddef cimport size_t
 from broker.core.properties cimport properties_t
 from storage.octets cimport copy_bytes, same_bytes
 from storage.records cimport (                      # what the dialects may know of storage, they know from here
-    MESSAGE_HAS_HEADERS, MESSAGE_PERSISTENT, MESSAGE_QOS2, MESSAGE_RETAIN, MESSAGE_RETAINED, message_begin, message_body, message_exchange, message_extend,
-    message_new, message_properties, message_ref, message_routing_key, message_size, message_t, message_unref,
+    MESSAGE_HAS_HEADERS, MESSAGE_PERSISTENT, MESSAGE_QOS2, MESSAGE_RETAIN, MESSAGE_RETAINED, message_begin,
+    message_body, message_exchange, message_extend, message_new, message_properties, message_ref, message_routing_key,
+    message_size, message_t, message_unref,
 )
 
 cdef enum:

@@ -30,7 +30,8 @@ cdef class Answers(Publisher):
     cdef int promise(self, int kind, uint32_t packet_id, int reason, int outcome) except -1:
         if self.count == self.capacity:
             grow(self)
-        self.ring[(self.head + self.count) & (self.capacity - 1)] = <uint32_t>reason << 24 | <uint32_t>kind << 16 | packet_id
+        self.ring[(self.head + self.count) & (self.capacity - 1)] = \
+            <uint32_t>reason << 24 | <uint32_t>kind << 16 | packet_id
         self.count += 1
         self.received += kind == PUBACK or kind == PUBREC
         self.count_published(outcome)

@@ -1,6 +1,6 @@
 """PUBLISH and its acknowledgements as bytes: see codec.pxd."""
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
 from broker.core.message cimport message_body, message_routing_key
 

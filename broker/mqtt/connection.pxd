@@ -19,6 +19,7 @@ from broker.core.retained cimport RetainedMessages
 from broker.mqtt.answers cimport Answers
 from broker.mqtt.codec cimport publish_t
 from broker.mqtt.counters cimport Counters
+from broker.mqtt.incoming cimport Incoming
 from broker.mqtt.session cimport Session
 from broker.wire.connection cimport Connection
 
@@ -65,11 +66,8 @@ cdef class MqttConnection(Connection):
     cdef readonly Answers answers               # None until the first QoS 1 or 2 packet
     cdef readonly bint publishes
     cdef readonly bint is_blocked               # while there is an alarm: no publish is begun
-    cdef char* last_topic                       # the last PUBLISH's topic name, and behind it its routing key
-    cdef size_t last_topic_size
+    cdef Incoming incoming                      # None until the first publish
     cdef uint32_t receive_maximum
-    cdef uint32_t topic_alias_max
-    cdef list aliases                           # topic names by alias, from 1 on; None: none ever
     cdef message_t* begun                       # a PUBLISH whose payload is coming …
     cdef publish_t begun_publish                # … and what came before it; its pointers are not valid any more
     cdef size_t begun_left
@@ -77,7 +75,6 @@ cdef class MqttConnection(Connection):
     cdef int64_t moved_ms
 
     cdef Py_ssize_t consume(self, const char* data, Py_ssize_t at, Py_ssize_t size) except -1
-    cdef message_t* make_message(self, publish_t* publish) except NULL
     cdef int publish_message(self, publish_t* publish, message_t* message) except -1
     cdef int on_ack(self, int kind, uint16_t packet_id, int reason) except -1
     cdef int need_answers(self) except -1

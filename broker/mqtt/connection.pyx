@@ -2,23 +2,18 @@
 
 from functools import partial
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.ref cimport PyObject
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc
+from libc.stdint cimport int64_t, uint8_t, uint16_t
 from libc.string cimport memcpy
 
-from broker.core.message cimport (
-    MESSAGE_HAS_HEADERS, MESSAGE_OK, MESSAGE_PERSISTENT, MESSAGE_QOS2, MESSAGE_RETAIN, copy_bytes, message_body,
-    message_describe, message_new, message_t, message_unref, same_bytes,
-)
+from broker.core.message cimport copy_bytes, message_body, message_new, message_t, message_unref
 from broker.core.target cimport STORED
 from broker.mqtt.codec cimport (
-    EXCHANGE_NAME_SIZE, FLAG_RETAIN, PUBACK, PUBCOMP, PUBLISH, PUBLISH_ID, PUBLISH_LENGTH, PUBLISH_OK, PUBLISH_QOS,
-    PUBLISH_SHORT, PUBREC, PUBREL, fixed_header, has_wildcard, load16, publish_t, read_publish, swap_topic,
+    FLAG_RETAIN, PUBACK, PUBCOMP, PUBLISH, PUBLISH_ID, PUBLISH_LENGTH, PUBLISH_OK, PUBLISH_QOS, PUBLISH_SHORT, PUBREC,
+    PUBREL, fixed_header, load16, publish_t, read_publish,
 )
-from broker.mqtt.publish_properties cimport publish_properties_scan, publish_properties_t
-from broker.mqtt.translate cimport publish_properties_to_amqp
+from broker.mqtt.incoming cimport IS_DROPPED, PAYLOAD_IS_TEXT, Incoming
+from broker.mqtt.session cimport Session, has_received
 from broker.mqtt.utf8 cimport utf8_is_valid
 from broker.wire.connection cimport Connection
 from broker.wire.output cimport output_neglected
@@ -30,13 +25,8 @@ from broker.mqtt.translate import error_for
 
 cdef enum:
     STREAMED_MIN = 16384            # a payload from this size on is taken in pieces as it comes
-    LAST_TOPIC_MAX = 256            # longer topics are looked at each time
     NO_MATCHING_SUBSCRIBERS = 0x10
     ID_NOT_FOUND = 0x92
-
-cdef char* EXCHANGE_NAME = "amq.topic"
-cdef char* PROPERTIES_TRANSIENT = "\0\0"
-cdef char* PROPERTIES_PERSISTENT = "\x10\0\2"
 
 
 cdef class MqttConnection(Connection):
@@ -55,12 +45,10 @@ cdef class MqttConnection(Connection):
         self.message_bytes_max = endpoint.message_bytes_max
         self.control_bytes_max = endpoint.control_bytes_max
         self.receive_maximum = endpoint.receive_maximum
-        self.topic_alias_max = endpoint.topic_alias_maximum
         self.packet_bytes_max = <uint32_t>-1
         self.wants_reasons = True
 
     def __dealloc__(self):
-        free(self.last_topic)
         if self.begun != NULL:
             message_unref(self.begun)
 
@@ -120,7 +108,8 @@ cdef class MqttConnection(Connection):
                     if length > self.control_bytes_max:
                         raise MqttError(Reason.PACKET_TOO_LARGE, f"a packet of {length} bytes")
                     break
-                if length < STREAMED_MIN or self.must_rest() or not begin(self, first, data + at + header, there, length):
+                if length < STREAMED_MIN or self.must_rest() \
+                        or not begin(self, first, data + at + header, there, length):
                     break
                 at = size
                 continue
@@ -143,37 +132,6 @@ cdef class MqttConnection(Connection):
         return at
 
     # ── PUBLISH ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-    cdef message_t* make_message(self, publish_t* publish) except NULL:
-        """The message of a PUBLISH, without its payload. Raises MqttError."""
-        cdef publish_properties_t properties
-        cdef message_t* message
-        cdef const char* topic = publish.topic
-        cdef size_t topic_size = publish.topic_size
-        cdef bytes aliased
-        cdef bytes raw
-        cdef int reason
-        if publish.properties_size == 0:
-            if topic_size == 0:                                         # [MQTT-4.7.3-1]
-                raise MqttError(Reason.PROTOCOL_ERROR if self.version == 5 else Reason.TOPIC_NAME_INVALID,
-                                "a topic name is empty")
-            return new_message(self, publish, topic, topic_size, NULL, 0)
-        reason = publish_properties_scan(<const uint8_t*>publish.properties, publish.properties_size, &properties)
-        if reason:
-            raise MqttError(Reason(reason), "the properties of a PUBLISH are not as they must be")
-        if properties.topic_alias:
-            aliased = self.resolve_alias(properties.topic_alias, topic[:topic_size])
-            topic = PyBytes_AS_STRING(aliased)
-            topic_size = PyBytes_GET_SIZE(aliased)
-        elif topic_size == 0:                                           # [MQTT-3.3.2-8]
-            raise MqttError(Reason.PROTOCOL_ERROR, "a topic name is empty, and there is no topic alias")
-        if properties.topic_alias and publish.properties_size == 3:
-            return new_message(self, publish, topic, topic_size, NULL, 0)
-        raw = publish_properties_to_amqp(&properties, publish.qos, topic, topic_size)
-        message = new_message(self, publish, topic, topic_size, PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw))
-        if properties.payload_format == 1:
-            publish.flags |= PAYLOAD_IS_TEXT
-        return message
 
     cdef int publish_message(self, publish_t* publish, message_t* message) except -1:
         """Takes over a whole message: routes it, and remembers what its publisher is owed."""
@@ -205,26 +163,12 @@ cdef class MqttConnection(Connection):
         if qos:
             self.answers.promise(PUBACK if qos == 1 else PUBREC, packet_id, reason, 0)
 
-    def resolve_alias(self, uint16_t alias, bytes topic) -> bytes:
-        """The topic name that an alias stands for, or from now on does [MQTT-3.3.2-12]. Raises MqttError."""
-        if alias > self.topic_alias_max:                                # [MQTT-3.3.2-9]
-            raise MqttError(Reason.TOPIC_ALIAS_INVALID, f"topic alias {alias}, where the maximum is "
-                                                        f"{self.topic_alias_max}")
-        if self.aliases is None:
-            self.aliases = [None] * (self.topic_alias_max + 1)
-        if topic:
-            self.aliases[alias] = topic
-            return topic
-        known = self.aliases[alias]
-        if known is None:
-            raise MqttError(Reason.PROTOCOL_ERROR, f"topic alias {alias} was never given a topic name")
-        return known
-
     def on_first_publish(self):
         """May it publish at all? From now on an alarm concerns this connection."""
         if not self.user.may_write(self.vhost.name, "amq.topic"):
             return False
         self.exchange = self.vhost.exchanges["amq.topic"]
+        self.incoming = Incoming(self.endpoint, self.number, self.version == 5)
         self.retained = self.vhost.retained
         self.publishes = True
         self.broker.publishing.add(self)
@@ -254,7 +198,7 @@ cdef class MqttConnection(Connection):
             if not failed:                                              # [MQTT-4.3.3-4]; not known, or not any more
                 return self.answers.promise(PUBREL, packet_id, ID_NOT_FOUND, 0)
             return 0
-        if session.has_received(packet_id):
+        if has_received(session, packet_id):
             session.note_received(packet_id, False)
             return self.answers.promise(PUBCOMP, packet_id, 0, STORED if session.is_stored else 0)
         return self.answers.promise(PUBCOMP, packet_id, ID_NOT_FOUND, STORED if session.is_stored else 0)
@@ -434,11 +378,6 @@ cdef class MqttConnection(Connection):
 
 # ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-cdef enum:
-    PAYLOAD_IS_TEXT = 16            # in publish_t.flags, above those of the fixed header: to be checked when it is whole
-    IS_DROPPED = 32                 # … it is answered already: its payload only has to be passed over
-
-
 cdef inline uint16_t packet_id_of(const char* body) except? 0:
     cdef uint16_t packet_id = load16(body)
     if packet_id == 0:                                                  # [MQTT-2.2.1-3]
@@ -469,7 +408,7 @@ cdef inline bint may_publish(MqttConnection connection, publish_t* publish) exce
     connection.need_answers()
     if connection.answers.received >= connection.receive_maximum:       # [MQTT-3.3.4-7]
         raise MqttError(Reason.RECEIVE_MAXIMUM_EXCEEDED, "more messages than the receive maximum allows")
-    if publish.qos == 2 and connection.session.has_received(publish.packet_id):
+    if publish.qos == 2 and has_received(connection.session, publish.packet_id):
         connection.counters.duplicates_received += 1                    # [MQTT-4.3.3-10] taken before
         connection.answers.promise(PUBREC, publish.packet_id, 0, STORED if connection.session.is_stored else 0)
         return False
@@ -488,7 +427,7 @@ cdef int on_publish(MqttConnection connection, uint8_t first, const char* body, 
         return 0
     if publish.payload_size > connection.message_bytes_max:
         raise MqttError(Reason.PACKET_TOO_LARGE, f"a payload of {publish.payload_size} bytes")
-    message = connection.make_message(&publish)
+    message = connection.incoming.make_message(&publish)
     copy_bytes(message_body(message), publish.payload, publish.payload_size)
     return connection.publish_message(&publish, message)
 
@@ -509,7 +448,7 @@ cdef bint begin(MqttConnection connection, uint8_t first, const char* body, size
         raise MqttError(Reason.PACKET_TOO_LARGE, f"a payload of {publish.payload_size} bytes")
     came = there - (publish.payload - body)
     if may_publish(connection, publish):
-        message = connection.make_message(publish)
+        message = connection.incoming.make_message(publish)
     else:
         message = message_new(NULL, 0, NULL, 0, NULL, 0, publish.payload_size)
         if message == NULL:
@@ -530,64 +469,3 @@ cdef inline char* begun_place(MqttConnection connection) noexcept:
 
 cdef inline bint is_text(message_t* message) noexcept:
     return utf8_is_valid(<const uint8_t*>message_body(message), message.body_size) != 0
-
-
-cdef message_t* new_message(MqttConnection connection, publish_t* publish, const char* topic, size_t topic_size,
-                            const char* raw, size_t raw_size) except NULL:
-    """Room for a message of this topic, its payload still to be copied. `raw` NULL: it has no properties."""
-    cdef message_t* message
-    cdef const char* known = connection.last_topic
-    cdef char* key
-    if raw == NULL:
-        raw = PROPERTIES_PERSISTENT if publish.qos else PROPERTIES_TRANSIENT
-        raw_size = 3 if publish.qos else 2
-    if known != NULL and connection.last_topic_size == topic_size and same_bytes(known, topic, topic_size):
-        topic = known + topic_size                                      # checked, and swapped, the last time
-        message = message_new(EXCHANGE_NAME, EXCHANGE_NAME_SIZE, topic, topic_size, raw, raw_size,
-                              publish.payload_size)
-        if message == NULL:
-            raise MemoryError
-    else:
-        key = check_topic(connection, topic, topic_size)
-        message = message_new(EXCHANGE_NAME, EXCHANGE_NAME_SIZE, key, topic_size, raw, raw_size,
-                              publish.payload_size)
-        if topic_size > LAST_TOPIC_MAX:
-            free(key - topic_size)
-        if message == NULL:
-            raise MemoryError
-    if raw_size > 3:
-        if message_describe(message) != MESSAGE_OK:
-            message_unref(message)
-            raise MqttError(Reason.MALFORMED_PACKET, "properties that cannot be carried")
-        message.flags &= ~MESSAGE_HAS_HEADERS       # none of them means anything to the core
-    if publish.qos:
-        message.flags |= MESSAGE_PERSISTENT | (MESSAGE_QOS2 if publish.qos == 2 else 0)
-    if publish.flags & FLAG_RETAIN:
-        message.flags |= MESSAGE_RETAIN
-    message.publisher = connection.number
-    connection.counters.publish_received += 1
-    connection.counters.publish_bytes_received += publish.payload_size
-    return message
-
-
-cdef char* check_topic(MqttConnection connection, const char* topic, size_t size) except NULL:
-    """The routing key of a topic name, which is remembered where it is short; otherwise the caller frees what begins
-    `size` bytes before it. Raises MqttError."""
-    cdef char* place
-    if not utf8_is_valid(<const uint8_t*>topic, size):                  # [MQTT-3.3.2-1]
-        raise MqttError(Reason.MALFORMED_PACKET, "a topic name is not UTF-8")
-    if has_wildcard(topic, size):                                       # [MQTT-3.3.2-2]
-        raise MqttError(Reason.TOPIC_NAME_INVALID, "a topic name contains a wildcard")
-    connection.endpoint.check_topic(topic[:size])
-    if size > LAST_TOPIC_MAX:
-        place = <char*>malloc(2 * size)
-    else:
-        if connection.last_topic == NULL:
-            connection.last_topic = <char*>malloc(2 * LAST_TOPIC_MAX)
-        place = connection.last_topic
-        connection.last_topic_size = size
-    if place == NULL:
-        raise MemoryError
-    memcpy(place, topic, size)
-    swap_topic(place + size, topic, size)
-    return place + size

@@ -36,7 +36,7 @@ cdef class PacketCache:
                 return NULL
             packet.capacity = size + 256
         packet.size = put_publish(packet.bytes, delivery, message)
-        packet.id_offset = 2                    # behind the remaining length, whose last octet has no bit 7, and the topic
+        packet.id_offset = 2                    # the remaining length ends with an octet without bit 7
         while packet.bytes[packet.id_offset - 1] & 128:
             packet.id_offset += 1
         packet.id_offset += 2 + message.routing_key_size

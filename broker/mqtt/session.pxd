@@ -15,14 +15,19 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 from broker.core.clock cimport Clock
-from broker.core.message cimport message_t
+from broker.core.message cimport MESSAGE_PERSISTENT, MESSAGE_QOS2, message_t
 from broker.core.publisher cimport Contributor, Store
 from broker.core.queue cimport Queue
 from broker.core.target cimport Consumer, Target
 from broker.mqtt.counters cimport Counters
 from broker.mqtt.inflight cimport Inflight
 from broker.mqtt.packet_cache cimport PacketCache
+from broker.mqtt.packet_ids cimport PacketIds
 from broker.wire.output cimport Output
+
+cdef enum:
+    OWN_IDS = 32767                 # packet identifiers 1 … 32767 are those of the session's own queue
+    SHARED_ID_FIRST = 32768
 
 cdef class Session(Target):
     cdef readonly str client_id
@@ -52,7 +57,7 @@ cdef class Session(Target):
 
     # deliveries
     cdef readonly Queue queue                   # the session's own; None until a subscription needs it
-    cdef SessionConsumer consumer
+    cdef Consumer consumer                      # SessionConsumer at it
     cdef public list shares                     # SessionConsumer of each shared subscription; None: none
     cdef Inflight inflight                      # of the own queue
     cdef Inflight shared_inflight               # of shared ones: their identifiers begin with 32768
@@ -66,9 +71,7 @@ cdef class Session(Target):
     cdef dict options_by_key                    # Match by routing key, where subscriptions differ
     cdef readonly uint64_t delivered
 
-    # QoS 2 towards the broker: identifiers of messages that were taken and not yet released, as bits; NULL: none ever
-    cdef uint64_t* received
-    cdef readonly uint32_t received_count
+    cdef readonly PacketIds received            # QoS 2 towards the broker: taken and not yet released; None: none ever
     cdef DurableState state                     # None where nothing is written down
 
     cdef bint has_room(self) noexcept
@@ -81,7 +84,6 @@ cdef class Session(Target):
     cdef bint on_pubrec(self, uint16_t packet_id, bint failed) except -1
     cdef bint on_pubcomp(self, uint16_t packet_id) except -1
     cdef int wake(self) except -1
-    cdef bint has_received(self, uint16_t packet_id) noexcept
     cdef int note_received(self, uint16_t packet_id, bint is_received) except -1
     cdef int state_changed(self) except -1
 
@@ -95,13 +97,24 @@ cdef class Match(Target):
     cdef readonly bytes identifiers             # subscription identifiers, encoded as properties
 
 
-cdef class SessionConsumer(Consumer):
-    """A session at a queue: its own, or one that it shares."""
-    cdef readonly Session session
-    cdef readonly Queue queue
-    cdef readonly Match options                 # of a shared subscription; None: the own queue's differ by topic
-
-
 cdef class DurableState(Contributor):
     """Has the session written down, once per batch in which it changed."""
     cdef Session session
+
+
+cdef inline int message_qos(message_t* message) noexcept:
+    if message.flags & MESSAGE_QOS2:
+        return 2
+    return 1 if message.flags & MESSAGE_PERSISTENT else 0
+
+
+cdef inline bint is_uniform(Session session) noexcept:
+    return ((session.qos_counts[0] != 0) + (session.qos_counts[1] != 0) + (session.qos_counts[2] != 0)) <= 1
+
+
+cdef inline int uniform_qos(Session session) noexcept:
+    return 1 if session.qos_counts[1] else 0 if session.qos_counts[0] else 2
+
+
+cdef inline bint has_received(Session session, uint16_t packet_id) noexcept:
+    return session.received is not None and session.received.has(packet_id)

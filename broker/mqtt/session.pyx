@@ -2,27 +2,22 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.ref cimport PyObject
-from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdint cimport int64_t, uint16_t, uint32_t
 
-from broker.core.entry cimport ENTRY_REDELIVERED, entry_t
 from broker.core.message cimport (
-    MESSAGE_PERSISTENT, MESSAGE_QOS2, MESSAGE_RETAIN, MESSAGE_RETAINED, Message, copy_bytes, message_properties,
-    message_routing_key, message_t,
+    MESSAGE_RETAIN, MESSAGE_RETAINED, Message, copy_bytes, message_properties, message_routing_key, message_t,
 )
 from broker.core.queue cimport COMPLETE, DISCARD, Queue
 from broker.core.target cimport ROUTED, Consumer, Target
 from broker.mqtt.codec cimport (
-    FLAG_DUP, FLAG_RETAIN, PUBLISH, PUBREL, delivery_t, load16, publish_size, put_publish, store16, store32,
+    FLAG_DUP, PUBLISH, PUBREL, delivery_t, load16, publish_size, put_publish, store16, store32,
 )
-from broker.mqtt.inflight cimport RELEASED, SENT_QOS1, SENT_QOS2, Inflight, place_t
-from broker.mqtt.packet_cache cimport CACHED_BODY_MAX, PacketCache, packet_t
+from broker.mqtt.inflight cimport RELEASED, SENT_QOS1, Inflight, place_t
+from broker.mqtt.packet_cache cimport CACHED_BODY_MAX, packet_t
+from broker.mqtt.packet_ids cimport PacketIds
 from broker.wire.output cimport Output, output_full, output_room, output_written
 
 cdef enum:
-    OWN_IDS = 32767                 # packet identifiers 1 … 32767 are the own queue's
-    SHARED_ID_FIRST = 32768
-    ID_COUNT = 65536
     OPTIONS_CACHED_MAX = 512
     FLAGS_DELIVERY_MODE = 0x1000    # AMQP property flags: delivery-mode alone
 
@@ -48,41 +43,6 @@ cdef class Match(Target):
         if not (<Session>session).send(message, 0, 0, False, self, 0):
             (<Session>session).counters.dropped_too_large += 1
         return ROUTED
-
-
-cdef class SessionConsumer(Consumer):
-    """A session at a queue."""
-
-    def __init__(self, Session session, Queue queue, Match options=None):
-        self.session = session
-        self.queue = queue
-        self.options = options
-        self.tag = session.client_id
-        self.arguments = {}
-        self.exclusive = options is None        # the session's own queue is nobody else's
-
-    cdef bint has_credit(self) noexcept:
-        return (<Session>(<PyObject*>self.session)).has_room()
-
-    cdef int deliver(self, entry_t* entry) except -1:
-        cdef PyObject* session = <PyObject*>self.session
-        cdef PyObject* options = <PyObject*>self.options
-        cdef message_t* message = entry.message
-        cdef int qos = message_qos(message)
-        cdef Match found
-        if options == <PyObject*>None:
-            if (<Session>session).option_count == 0 and is_uniform(<Session>session):
-                qos = min(qos, uniform_qos(<Session>session))
-            else:
-                found = (<Session>session).options_for(message_routing_key(message)[:message.routing_key_size])
-                options = <PyObject*>found
-        if options != <PyObject*>None:
-            qos = min(qos, (<Match>options).qos)
-        return deliver_entry(self, entry, qos, <Match>options)
-
-    cpdef cancelled_by_queue(self):
-        """An operator has deleted the queue: what waited is gone; another is made when one is needed."""
-        self.session.on_queue_gone(self)
 
 
 cdef class DurableState(Contributor):
@@ -111,9 +71,6 @@ cdef class Session(Target):
         self.queues_qos0 = sessions.queues_qos0
         self.subscriptions = {}
         self.expiry_interval_s = 0
-
-    def __dealloc__(self):
-        free(self.received)
 
     # What a binding asks of its destination.
 
@@ -223,7 +180,7 @@ cdef class Session(Target):
         if released:
             self.released = (self.released or []) + released
         for consumer in self.shares or ():          # others may have what this one does not take any more
-            (<SessionConsumer>consumer).queue.wake()
+            (<Queue>consumer.queue).wake()
 
     def end(self):
         """It will never be there again."""
@@ -243,28 +200,26 @@ cdef class Session(Target):
         """Whatever was concluded from the subscriptions is concluded again."""
         self.match = self.options_by_key = None
 
-    def set_queue(self, Queue queue):
+    def set_queue(self, Queue queue, Consumer consumer):
         """The own queue: of a subscription with QoS 1 or 2, or restored."""
         self.queue = queue
-        self.consumer = SessionConsumer(self, queue)
-        queue.add_consumer(self.consumer)
+        self.consumer = consumer
+        queue.add_consumer(consumer)
 
-    def join_queue(self, Queue queue, Match options) -> SessionConsumer:
+    def join_queue(self, Consumer consumer):
         """A shared subscription's queue."""
-        consumer = SessionConsumer(self, queue, options)
         if self.shares is None:
             self.shares = []
         self.shares.append(consumer)
-        queue.add_consumer(consumer)
-        return consumer
+        consumer.queue.add_consumer(consumer)
 
-    def leave_queue(self, SessionConsumer consumer):
+    def leave_queue(self, Consumer consumer):
         """The shared subscription ends."""
         if self.shares is not None and consumer in self.shares:
             self.shares.remove(consumer)
             consumer.queue.remove_consumer(consumer)
 
-    def on_queue_gone(self, SessionConsumer consumer):
+    def on_queue_gone(self, Consumer consumer):
         """A queue was deleted under us."""
         if consumer is self.consumer:
             self.queue = self.consumer = None
@@ -415,24 +370,14 @@ cdef class Session(Target):
         if self.queue is not None:
             self.queue.wake()
         for consumer in list(self.shares or ()):
-            (<SessionConsumer>consumer).queue.wake()
+            (<Queue>consumer.queue).wake()
 
     # ── QoS 2 in ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    cdef bint has_received(self, uint16_t packet_id) noexcept:
-        return self.received != NULL and (self.received[packet_id >> 6] >> (packet_id & 63)) & 1
-
     cdef int note_received(self, uint16_t packet_id, bint is_received) except -1:
-        if self.received == NULL:
-            self.received = <uint64_t*>calloc(ID_COUNT // 64, 8)
-            if self.received == NULL:
-                raise MemoryError
-        if is_received:
-            self.received[packet_id >> 6] |= <uint64_t>1 << (packet_id & 63)
-            self.received_count += 1
-        else:
-            self.received[packet_id >> 6] &= ~(<uint64_t>1 << (packet_id & 63))
-            self.received_count -= 1
+        if self.received is None:
+            self.received = PacketIds()
+        self.received.note(packet_id, is_received)
         return self.state_changed()
 
     cdef int state_changed(self) except -1:
@@ -442,10 +387,7 @@ cdef class Session(Target):
 
     def received_ids(self) -> list:
         """Packet identifiers of QoS 2 messages that were taken and not yet released."""
-        cdef uint32_t packet_id
-        if self.received_count == 0:
-            return []
-        return [packet_id for packet_id in range(ID_COUNT) if self.has_received(<uint16_t>packet_id)]
+        return self.received.all() if self.received is not None else []
 
     def released_ids(self) -> list:
         """Packet identifiers whose PUBREL is owed, or on its way, in order."""
@@ -480,20 +422,6 @@ cdef class Session(Target):
 
 
 # ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-cdef inline int message_qos(message_t* message) noexcept:
-    if message.flags & MESSAGE_QOS2:
-        return 2
-    return 1 if message.flags & MESSAGE_PERSISTENT else 0
-
-
-cdef inline bint is_uniform(Session session) noexcept:
-    return ((session.qos_counts[0] != 0) + (session.qos_counts[1] != 0) + (session.qos_counts[2] != 0)) <= 1
-
-
-cdef inline int uniform_qos(Session session) noexcept:
-    return 1 if session.qos_counts[1] else 0 if session.qos_counts[0] else 2
-
 
 cdef inline int accept_by_queue(Session session, message_t* message) except -1:
     cdef Queue queue = session.queue
@@ -531,46 +459,6 @@ cdef inline void remove(Inflight inflight, uint16_t packet_id) noexcept:
     cdef place_t* place = inflight.find(packet_id)
     if place != NULL:
         inflight.remove(place)
-
-
-cdef int deliver_entry(SessionConsumer consumer, entry_t* entry, int qos, Match options) except -1:
-    """Takes over an entry that a queue hands out."""
-    cdef Session session = consumer.session
-    cdef Queue queue = consumer.queue
-    cdef Inflight inflight
-    cdef uint16_t packet_id
-    cdef bint is_shared = consumer.options is not None
-    if qos == 0:
-        if not session.send(entry.message, 0, 0, False, options, entry.expires_at_ms):
-            session.counters.dropped_too_large += 1
-        return queue.settle(entry, COMPLETE)
-    if is_shared:
-        if session.shared_inflight is None:
-            session.shared_inflight = Inflight()
-        inflight = session.shared_inflight
-        packet_id = next_shared_id(session)
-    else:
-        if session.inflight is None:
-            session.inflight = Inflight()
-        inflight = session.inflight
-        packet_id = <uint16_t>(1 + entry.position % OWN_IDS)
-        if inflight.count and inflight.find(packet_id) != NULL:     # 32767 later, and still not acknowledged
-            if session.shared_inflight is None:
-                session.shared_inflight = Inflight()
-            inflight = session.shared_inflight
-            packet_id = next_shared_id(session)
-    if not session.send(entry.message, qos, packet_id, entry.flags & ENTRY_REDELIVERED, options, entry.expires_at_ms):
-        session.counters.dropped_too_large += 1
-        return queue.settle(entry, DISCARD)
-    return inflight.hold(entry, queue, packet_id, SENT_QOS1 if qos == 1 else SENT_QOS2)
-
-
-cdef uint16_t next_shared_id(Session session) noexcept:
-    """32768 … 65535, in turn; there are more of them than may be in flight."""
-    while True:
-        session.shared_id = <uint16_t>(session.shared_id + 1) | SHARED_ID_FIRST
-        if session.shared_inflight.find(session.shared_id) == NULL:
-            return session.shared_id
 
 
 cdef inline int describe(Session session, message_t* message, Match options, int64_t expires_at_ms,

@@ -19,6 +19,7 @@ from broker.core.session_records import SessionRecords
 from broker.mqtt import subscriptions, will
 from broker.mqtt.packet_cache import PacketCache
 from broker.mqtt.session import Session
+from broker.mqtt.session_consumer import SessionConsumer
 from broker.mqtt.waiting import queue_arguments
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ class Sessions:
             vhost.redeclare_queue(queue, self.queue_arguments)
         if session.is_stored and not queue.durable:
             vhost.make_queue_durable(queue)
-        session.set_queue(queue)
+        session.set_queue(queue, SessionConsumer(session, queue))
 
     def on_queue_gone(self, session: Session) -> None:
         """An operator has deleted a session's queue: what waited is lost, what comes finds another."""

@@ -19,6 +19,7 @@ from broker.core.errors import CoreError
 from broker.mqtt.fields import encode_varint
 from broker.mqtt.packets import Subscription
 from broker.mqtt.reasons import MqttError, Reason
+from broker.mqtt.session_consumer import SessionConsumer
 from broker.mqtt.translate import reason_for, swapped
 
 if TYPE_CHECKING:
@@ -145,7 +146,8 @@ def join(session: Session, held: Held) -> None:
         )
     match = session.make_match(held.qos, False, held.retain_as_published, held.identifier or b"")
     session.subscriptions[held.key] = held
-    held.consumer = session.join_queue(queue, match)
+    held.consumer = SessionConsumer(session, queue, match)
+    session.join_queue(held.consumer)
 
 
 def restore(session: Session, stored: list[Any]) -> None:
