@@ -60,7 +60,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Of messages that wait for the disk; above it connections that publish are not read until it has caught up."""
 
     # ── MQTT ──────────────────────────────────────────────────────────────────────────────────────────────────────
-    mqtt_receive_maximum: int = 65_535
+    mqtt_receive_max: int = 65_535
     """QoS 1 and 2 messages of one client that are not yet acknowledged to it."""
     mqtt_inflight_max: int = 1_024
     """… and to one client that it has not yet acknowledged; a client may ask for fewer. Below 32768."""

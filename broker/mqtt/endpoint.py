@@ -32,7 +32,7 @@ class Endpoint:
         self.anonymous: str = settings.anonymous
         self.anonymous_user: str = settings.anonymous_user
         self.server_keep_alive_s: int = settings.keep_alive_max_s
-        self.receive_maximum: int = limits.mqtt_receive_maximum
+        self.receive_maximum: int = limits.mqtt_receive_max
         self.inflight_max: int = limits.mqtt_inflight_max
         self.topic_alias_maximum: int = limits.mqtt_topic_aliases_max
         self.message_bytes_max: int = limits.message_bytes_max
