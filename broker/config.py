@@ -133,11 +133,26 @@ class WebSocket(Section, frozen=True):
     """A peer that is silent for so long is asked; one that does not answer in as long is cut. 0: none is."""
 
 
+class Certificate(Section, frozen=True):
+    """A certificate for clients that ask for one of its names. Paths of PEM files."""
+
+    certificate: str
+    key: str
+    names: list[Annotated[str, Meta(min_length=1, max_length=255)]] = field(default_factory=list)
+    """Host names, `*.example.org` among them; none: those in the certificate (SAN)."""
+
+
 class Tls(Section, frozen=True):
-    """The certificate that the TLS listeners show, and what they ask of clients. Paths of PEM files."""
+    """The certificates that the TLS listeners show, and what they ask of clients. Paths of PEM files."""
 
     certificate: str | None = None
+    """Shown to who asks for no name, or for an unknown one."""
     key: str | None = None
+    certificates: list[Certificate] = field(default_factory=list)
+    """More of them, chosen by the name that the client asks for (SNI)."""
+    minimum_version: Literal["1.2", "1.3"] = "1.2"
+    reload_interval_s: Annotated[int, Meta(ge=0, le=86_400)] = 5
+    """How often it is looked whether the files have changed; 0: only SIGHUP reads them anew."""
     ca: str | None = None
     """Who signs the clients' certificates."""
     verify: Literal["none", "optional", "required"] = "none"
@@ -326,7 +341,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
     for name in TLS_SECTIONS:
         if secured[name] and not (tls.certificate and tls.key):
             yield f"{name}.tls_port", "expected tls.certificate and tls.key as well"
-    if not any(secured.values()) and (tls.certificate or tls.key or tls.ca):
+    if not any(secured.values()) and (tls.certificate or tls.key or tls.ca or tls.certificates):
         ports = " or ".join(f"{name}.tls_port" for name in TLS_SECTIONS)
         yield "tls", f"expected {ports} as well: without it no listener uses the certificate"
     if tls.verify != "none" and not tls.ca:
@@ -345,6 +360,11 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         file = getattr(tls, name)
         if file is not None and not Path(file).is_file():
             yield f"tls.{name}", f"expected a file, got `{file}`, which there is not"
+    for index, each in enumerate(tls.certificates):
+        for name in ("certificate", "key"):
+            file = getattr(each, name)
+            if not Path(file).is_file():
+                yield f"tls.certificates[{index}].{name}", f"expected a file, got `{file}`, which there is not"
     if settings.limits.read_bytes_max < 2 * amqp.frame_max:
         yield "limits.read_bytes_max", f"expected at least {2 * amqp.frame_max}, twice amqp.frame_max"
     if (settings.mqtt.session_overflow == "dead-letter") != (settings.mqtt.dead_letter_exchange is not None):

@@ -40,7 +40,7 @@ from broker.net.listener import Listener, join_address, listen
 from broker.net.loop_clock import LoopClock
 from broker.net.poller import Poller
 from broker.net.stream import StreamEdge
-from broker.net.tls import server_context
+from broker.net.tls import CertificateFiles, Certificates
 from broker.net.turn import Turn
 from broker.turn import BrokerTurn
 from broker.version import VERSION
@@ -156,6 +156,26 @@ class Server:
         self.streams = StreamEdge(loop, self.turn, pool, **shared)
         self._closing.callback(self.streams.close)
 
+        self.certificates = self._read_certificates()
+
+    def _read_certificates(self) -> Certificates | None:
+        """The certificates of all TLS listeners; None where there is no such listener. TlsError."""
+        tls = self.settings.tls
+        if tls.certificate is None or tls.key is None:
+            return None
+        default = CertificateFiles(tls.certificate, tls.key)
+        named = (CertificateFiles(each.certificate, each.key, tuple(each.names)) for each in tls.certificates)
+        certificates = Certificates((default, *named), tls.ca, tls.verify, tls.minimum_version)
+        if tls.reload_interval_s:
+            interval_ms = tls.reload_interval_s * 1000
+
+            def look() -> None:
+                certificates.look()
+                self.clock.call_at(self.clock.now_ms + interval_ms, look)
+
+            self.clock.call_at(self.clock.now_ms + interval_ms, look)
+        return certificates
+
     async def _listen(self) -> None:
         settings = self.settings
         make_amqp, make_mqtt = self._amqp_factory(), self._mqtt_factory()
@@ -174,14 +194,12 @@ class Server:
 
     async def _serve(self, name: str, tls_name: str, section: Any, factory: Callable[[Listener], Connection]) -> None:
         """Listen on a section's `port` by the poller, and on its `tls_port` by the loop's transports."""
-        tls = self.settings.tls
         if section.port is not None:
             on_both = name != "websocket" and self.settings.websocket.on_plain_ports
             plain = sniffing(self.websockets, factory) if on_both else factory
             self.poller.listen(self._bind(name, section.address, section.port).fileno(), self.listeners[-1], plain)
-        if section.tls_port is not None and tls.certificate is not None and tls.key is not None:
-            context = server_context(tls.certificate, tls.key, tls.ca, tls.verify)
-            listener = self._bind(tls_name, section.address, section.tls_port, context)
+        if section.tls_port is not None and self.certificates is not None:
+            listener = self._bind(tls_name, section.address, section.tls_port, self.certificates.context)
             await self.streams.listen(listener, factory, self.settings.limits.handshake_timeout_ms / 1000)
 
     def _make_websocket(self, listener: Any) -> Connection:
@@ -286,6 +304,11 @@ class Server:
         """Free space below which publishers are blocked."""
         return self.settings.disk_free_min_bytes
 
+    def reload(self) -> None:
+        """SIGHUP: read anew what may change while the broker runs, the certificates."""
+        if self.certificates is not None:
+            self.certificates.reload()
+
     async def publish(self, exchange: Exchange, message: Message) -> bool:
         """Route a message that comes over HTTP, and wait until it is accepted (law 1); whether anybody wanted it."""
         self.turn.enter()
@@ -364,6 +387,7 @@ async def serve(settings: Settings, ready: Callable[[Server], Awaitable[None]] |
     await server.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, server.reload)
     if ready is not None:
         await ready(server)
     await stopping.wait()

@@ -31,6 +31,7 @@ class BrokerMetrics(Collector):
         yield from self._build()
         yield from self._objects()
         yield from self._websockets()
+        yield from self._certificates()
         yield from self._ledger()
         yield from self._retained()
         yield from self._store()
@@ -101,6 +102,24 @@ class BrokerMetrics(Collector):
             for value, count in sorted(getattr(endpoint, name).items()):
                 metric.add_metric([str(value)], count)
             yield metric
+
+    def _certificates(self) -> Iterator[Metric]:
+        certificates = self.server.certificates
+        if certificates is None:
+            return
+        expires = GaugeMetricFamily(
+            "hubbub_tls_certificate_expires_seconds", "When a certificate expires, since 1970.", labels=["certificate"]
+        )
+        for path, at in {each.files.certificate: each.expires_at for each in certificates.loaded}.items():
+            expires.add_metric([path], at)
+        yield expires
+        reloads = CounterMetricFamily(
+            "hubbub_tls_reloads", "Changed certificates, keys and authorities, by what became of them.",
+            labels=["outcome"],
+        )  # fmt: skip
+        for outcome, count in certificates.reloads.items():
+            reloads.add_metric([outcome], count)
+        yield reloads
 
     def _ledger(self) -> Iterator[Metric]:
         counts = totals(self.server)

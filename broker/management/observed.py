@@ -92,6 +92,10 @@ class ObservedServer(Protocol):
         """What is listened on: name, address, port."""
 
     @property
+    def certificates(self) -> Any:
+        """net.tls.Certificates of the TLS listeners; None where there are none."""
+
+    @property
     def edge_counts(self) -> Mapping[str, int]:
         """Counters of the edge by name: accepted, refused, accept_pauses."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ssl
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 HOST = "127.0.0.1"
@@ -32,15 +33,21 @@ class Authority:
     def certificate(self) -> Path:
         return self.directory / "ca.pem"
 
-    def issue(self, name: str, subject: str | None = None) -> tuple[Path, Path]:
-        """(certificate, key) for a server on 127.0.0.1 or a client; the subject is `/CN=NAME` if not told."""
-        (self.directory / f"{name}.ext").write_text(f"subjectAltName=IP:{HOST}\nauthorityKeyIdentifier=keyid\n")
+    def issue(
+        self, name: str, subject: str | None = None, *, hosts: Sequence[str] = (), days: int = 2
+    ) -> tuple[Path, Path]:
+        """(certificate, key) for a server on 127.0.0.1 and `hosts`, or a client; the subject is `/CN=NAME` if not told.
+
+        With negative `days` it has expired.
+        """
+        names = ",".join((f"IP:{HOST}", *(f"DNS:{host}" for host in hosts)))
+        (self.directory / f"{name}.ext").write_text(f"subjectAltName={names}\nauthorityKeyIdentifier=keyid\n")
         self._openssl(
             *("req", *NEW_KEY, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", subject or f"/CN={name}")
         )
         self._openssl(
             *("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"),
-            *("-out", f"{name}.pem", "-days", "2", "-extfile", f"{name}.ext"),
+            *("-out", f"{name}.pem", "-days", str(days), "-extfile", f"{name}.ext"),
         )
         return self.directory / f"{name}.pem", self.directory / f"{name}.key"
 

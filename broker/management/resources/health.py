@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -20,12 +22,17 @@ PROTOCOLS = {
 }  # fmt: skip
 """RabbitMQ's names of protocols, and our listeners'."""
 
+UNITS_S = {"days": 86_400, "weeks": 7 * 86_400, "months": 30 * 86_400, "years": 365 * 86_400}
+DIGITS_MAX = 6
+
 
 class Health:
     """Is the broker well?"""
 
-    def __init__(self, server: ObservedServer) -> None:
+    def __init__(self, server: ObservedServer, now: Callable[[], float] = time.time) -> None:
+        """`now`: seconds since 1970."""
         self.server = server
+        self.now = now
 
     def probes(self) -> list[web.RouteDef]:
         """For orchestrators: cheap, and without a login."""
@@ -48,6 +55,7 @@ class Health:
             web.get(f"{checks}/is-in-service", self.in_service),
             web.get(f"{checks}/ready-to-serve-clients", self.in_service),
             web.get(f"{checks}/below-node-connection-limit", self.connections),
+            web.get(f"{checks}/certificate-expiration/{{within}}/{{unit}}", self.certificates),
             web.get(f"{checks}/port-listener/{{port}}", self.port),
             web.get(f"{checks}/protocol-listener/{{protocol}}", self.protocol),
             web.get("/api/aliveness-test/{vhost}", self.aliveness),
@@ -84,6 +92,31 @@ class Health:
         if current < limit:
             return answer({"status": "ok", "current": current, "limit": limit})
         return failed(f"node connection limit is reached: {limit}", current=current, limit=limit)
+
+    async def certificates(self, request: web.Request) -> web.Response:
+        """503 where a TLS listener's certificate expires within that time, or has expired."""
+        within, unit = request.match_info["within"], request.match_info["unit"]
+        if not (within.isascii() and within.isdigit() and len(within) <= DIGITS_MAX):
+            raise bad_request(f"within: expected a number, got '{within}'")
+        if unit not in UNITS_S:
+            raise bad_request(f"unit: expected one of {', '.join(UNITS_S)}, got '{unit}'")
+        certificates = self.server.certificates
+        until = self.now() + int(within) * UNITS_S[unit]
+        late = [each for each in certificates.loaded if each.expires_at <= until] if certificates is not None else []
+        rows = [
+            {
+                "node": "hubbub@localhost",
+                "protocol": listener.name,
+                "interface": listener.address,
+                "port": str(listener.port),
+                "certfile": each.files.certificate,
+                "certfile_expires_on": [time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(each.expires_at))],
+            }
+            for listener in self.server.listeners
+            if listener.tls is not None
+            for each in late
+        ]
+        return failed("Certificates expiring", expired=rows) if rows else answer({"status": "ok"})
 
     async def port(self, request: web.Request) -> web.Response:
         """Whether something listens on a port."""

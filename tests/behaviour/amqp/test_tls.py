@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import shutil
+import signal
 import socket
 import ssl
 import time
@@ -23,6 +25,7 @@ from pika.credentials import ExternalCredentials
 from tests.support.amqp_raw import PeerClosedError, RawConnection
 from tests.support.certificates import Authority
 from tests.support.pika_client import Inbox, bodies, close_quietly, closes_channel, depth, get_soon
+from tests.support.polling import eventually
 from tests.support.server import HOST, HubbubServer
 
 pytestmark = pytest.mark.hubbub_only
@@ -358,6 +361,48 @@ def test_a_client_that_vanishes_gives_back_what_it_had(
     assert get_soon(channel, queue).method.redelivered
     assert bodies(channel, queue) == []
     channel.queue_delete(queue)
+
+
+def test_sighup_takes_a_renewed_certificate_into_use(tmp_path: Path, authority: Authority) -> None:
+    """Who is connected stays; files that are broken change nothing."""
+    files = {suffix: tmp_path / f"server.{suffix}" for suffix in ("pem", "key")}
+
+    def put(name: str) -> None:
+        for suffix, path in files.items():
+            shutil.copy(authority.directory / f"{name}.{suffix}", path)
+
+    def shown() -> str:
+        with (
+            socket.create_connection(server.address, 5) as plain,
+            client_context(authority).wrap_socket(plain, server_hostname=HOST) as secured,
+        ):
+            subject: Any = (secured.getpeercert() or {})["subject"]
+        return str(subject[0][0][1])
+
+    def hang_up(told: str) -> None:
+        assert server.process is not None
+        before = server.log.count(told)
+        server.process.send_signal(signal.SIGHUP)
+        eventually(lambda: server.log.count(told) > before, what=told)
+
+    put("server")
+    server = make_server(tmp_path, authority, "none")
+    server.settings |= {"tls.certificate": files["pem"], "tls.key": files["key"], "tls.reload_interval_s": 0}
+    server.start()
+    try:
+        connection = connect(server, client_context(authority))
+        assert shown() == "server"
+        put("actor")
+        hang_up("certificates are read anew")
+        assert shown() == "actor"
+        files["key"].write_text("no key")
+        hang_up("the certificates stay as they were")
+        assert shown() == "actor"
+        connection.channel().basic_qos()
+        connection.close()
+        assert server.stop() == 0, server.log[-4000:]
+    finally:
+        server.kill()
 
 
 def test_stopping_says_farewell_over_tls_and_lets_nobody_in(tmp_path: Path, authority: Authority) -> None:

@@ -35,7 +35,8 @@ class ObservedCore:
         self.turn = SimpleNamespace(count=1, entered=0, enter=self.enter)
         self.started_at = 1_700_000_000.0
         self.durability = "fsync"
-        self.listeners = [SimpleNamespace(name="amqp", address="127.0.0.1", port=5672)]
+        self.listeners = [SimpleNamespace(name="amqp", address="127.0.0.1", port=5672, tls=None)]
+        self.certificates: Any = None
         self.edge_counts = {"accepted": 9, "refused": 1, "accept_pauses": 0}
         self.websocket_paths = ("/amqp",)
         self.websockets = SimpleNamespace(
