@@ -197,6 +197,7 @@ class HubbubServer(Server):
             "management.port": "null",
             "metrics.port": "null",
             "websocket.port": "null",
+            "mqtt.port": "null",
             "vhosts": json.dumps(VHOSTS),
             "users": json.dumps(USERS),
             **self.settings,
