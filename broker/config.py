@@ -122,7 +122,7 @@ class WebSocket(Section, frozen=True):
     on_management_port: bool = True
     """Serve the same paths on `management.port`, too."""
     on_plain_ports: bool = False
-    """Serve who begins with an HTTP request on the dialects' own plain ports, too (`amqp.port`)."""
+    """Serve who begins with an HTTP request on the dialects' own plain ports, too (`amqp.port`, `mqtt.port`)."""
     origins: list[str] = field(default_factory=list)
     """The pages that may connect, as browsers name them: `https://example.org`. None: all of them."""
     trusted_proxies: list[str] = field(default_factory=list)

@@ -179,7 +179,7 @@ class Server:
     async def _listen(self) -> None:
         settings = self.settings
         make_amqp, make_mqtt = self._amqp_factory(), self._mqtt_factory()
-        self.websockets = websocket_endpoint(self.broker, settings, amqp=make_amqp)
+        self.websockets = websocket_endpoint(self.broker, settings, amqp=make_amqp, mqtt=make_mqtt)
         await self._serve("amqp", "amqps", settings.amqp, make_amqp)
         await self._serve("mqtt", "mqtts", settings.mqtt, make_mqtt)
         await self._serve("websocket", "websocket-tls", settings.websocket, self._make_websocket)

@@ -20,7 +20,7 @@ def websocket_endpoint(
     settings: Settings,
     *,
     amqp: Callable[[Any], Connection],
-    mqtt: Callable[[Any], Connection] | None = None,
+    mqtt: Callable[[Any], Connection],
 ) -> WebSocketEndpoint:
     """The endpoint of `websocket:`. `amqp(listener)`, `mqtt(listener)` make connections of those dialects."""
     section = settings.websocket
@@ -28,6 +28,8 @@ def websocket_endpoint(
         broker, settings.limits, anonymous_user=settings.anonymous.user if settings.anonymous.enabled else ""
     )
     paths = {
+        # [MQTT-6.0.0-3]: a client names "mqtt"; those of 3.1 name "mqttv3.1".
+        "/ws": Path(lambda listener, _subprotocol: mqtt(listener), ("mqtt", "mqttv3.1")),
         # @cloudamqp/amqp-client names no subprotocol.
         "/amqp": Path(lambda listener, _subprotocol: amqp(listener), ("amqp",), is_optional=True),
         "/hubbub": Path(
@@ -38,9 +40,6 @@ def websocket_endpoint(
             in_text=frozenset(name for name, encoding in SUBPROTOCOLS.items() if encoding == "json"),
         ),
     }
-    if mqtt is not None:
-        # [MQTT-6.0.0-3]: a client names "mqtt"; those of 3.1 name "mqttv3.1".
-        paths["/ws"] = Path(lambda listener, _subprotocol: mqtt(listener), ("mqtt", "mqttv3.1"))
     return WebSocketEndpoint(
         broker.clock,
         settings.limits,

@@ -255,7 +255,7 @@ cdef class Session(Target):
                    int64_t expires_at_ms) except -1:
         cdef delivery_t delivery
         cdef PyObject* output = <PyObject*>self.output
-        cdef bint retain = message.flags & MESSAGE_RETAINED
+        cdef bint retain = (message.flags & MESSAGE_RETAINED) != 0
         cdef packet_t* packet
         cdef size_t size
         cdef char* at

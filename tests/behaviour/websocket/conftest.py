@@ -16,6 +16,8 @@ def websocket_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hubbu
         "websocket.port": free_port(),
         "websocket.on_plain_ports": "true",
         "management.port": free_port(),
+        "mqtt.address": HOST,
+        "mqtt.port": free_port(),
     }
     running = HubbubServer(tmp_path_factory.mktemp("websocket"), settings)
     running.settings["amqp.port"] = running.port
@@ -28,7 +30,7 @@ def websocket_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hubbu
         running.kill()
 
 
-@pytest.fixture(params=["websocket.port", "management.port", "amqp.port"])
+@pytest.fixture(params=["websocket.port", "management.port", "amqp.port", "mqtt.port"])
 def url(websocket_server: HubbubServer, request: pytest.FixtureRequest) -> str:
     """The same paths on every port that serves them."""
     return f"ws://{HOST}:{websocket_server.settings[request.param]}"

@@ -55,6 +55,27 @@ async def test_two_pages_exchange_messages_in_the_native_dialect(browser: Browse
 
 
 @pytest.mark.timeout(120)
+async def test_mqtt_js_in_a_page_and_the_native_dialect_in_another(
+    browser: Browser, site: str, websocket_server: HubbubServer
+) -> None:
+    url = f"ws://{HOST}:{websocket_server.settings['websocket.port']}"
+    mqtt, native = await _open(browser, site, "mqtt", url), await _open(browser, site, "native", url)
+    assert await mqtt.evaluate("connected")
+    await mqtt.evaluate("client.subscribeAsync('from/native', { qos: 1 })")
+    await native.evaluate(
+        "welcome.then(() => say({type: 'subscribe', id: 's', topic: 'from/+'})), next((m) => m.type === 'subscribed')"
+    )
+    await mqtt.evaluate("client.publishAsync('from/mqtt', '21 °C', { qos: 1 })")
+    heard = await native.evaluate("next((m) => m.type === 'message')")
+    assert (heard["topic"], heard["body"]) == ("from/mqtt", "21 °C")
+
+    await native.evaluate("say({type: 'publish', id: 2, topic: 'from/native', body: '22 °C'}), next((m) => m.id === 2)")
+    answer = await mqtt.evaluate("message()")
+    assert (answer["topic"], answer["body"]) == ("from/native", "22 °C")
+    assert await mqtt.evaluate("client.endAsync().then(() => true)")
+
+
+@pytest.mark.timeout(120)
 async def test_amqp_client_in_a_page_and_the_native_dialect_in_another(
     browser: Browser, site: str, websocket_server: HubbubServer
 ) -> None:
