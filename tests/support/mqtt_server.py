@@ -7,6 +7,7 @@ Mosquitto.
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -33,23 +34,26 @@ class MqttHubbub(HubbubServer):
 
 
 class Mosquitto(Server):
-    """A private Mosquitto from the system's package; `lines` are added to its configuration."""
+    """A private Mosquitto from the system's package, on one listener; `lines` are added to its configuration."""
 
-    def __init__(self, directory: Path, lines: Sequence[str] = ()) -> None:
+    def __init__(self, directory: Path, lines: Sequence[str] = (), *, anonymous: bool = True) -> None:
         super().__init__(directory)
         self.program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
         if not Path(self.program).exists():
             skip_unless_ci("mosquitto is not installed (Debian: mosquitto)")
         self.configuration = directory / "mosquitto.conf"
-        common = ["per_listener_settings false", "allow_anonymous true", f"listener {self.port} {HOST}"]
-        common += ["persistence true", f"persistence_location {directory}/", "autosave_interval 0"]
-        common += [
-            "max_queued_messages 0",
-            "max_inflight_messages 20",
-            "max_packet_size 1000000",
-            "allow_duplicate_messages true",
-        ]
-        self.configuration.write_text("\n".join([*common, *lines]) + "\n")
+        common = [f"allow_anonymous {str(anonymous).lower()}", "max_topic_alias 10", "allow_duplicate_messages true"]
+        common += ["persistence true", f"persistence_location {directory}/", "autosave_interval 0", "user root"]
+        common += ["max_queued_messages 0", "max_inflight_messages 20", "max_packet_size 1000000"]
+        self.configuration.write_text("\n".join([*common, f"listener {self.port} {HOST}", *lines]) + "\n")
+
+    @classmethod
+    def with_passwords(cls, directory: Path, passwords: Mapping[str, str]) -> Mosquitto:
+        """One that only these users enter."""
+        file = directory / "passwords"
+        file.write_text("".join(f"{user}:{password}\n" for user, password in passwords.items()))
+        subprocess.run(["mosquitto_passwd", "-U", str(file)], check=True, capture_output=True, timeout=30)
+        return cls(directory, [f"password_file {file}"], anonymous=False)
 
     @property
     def command(self) -> Sequence[str]:
