@@ -175,6 +175,13 @@ class MqttRaw:
                 packets.append(self.receive())
         return packets
 
+    def rest(self) -> bytes:
+        """All bytes up to the end of the connection, as they are."""
+        with contextlib.suppress(PeerClosedError):
+            while True:
+                self._read()
+        return bytes(self._buffer)
+
     def refused(self, *reasons: int) -> Packet | None:
         """The server closes; in MQTT 5 it may say why before, and if it does then with one of these reasons."""
         packets = [each for each in self.until_closed() if each.kind in (codec.CONNACK, codec.DISCONNECT)]

@@ -10,6 +10,8 @@ from tests.support.mqtt_codec import V5, V31, V311, Will
 from tests.support.mqtt_raw import Client, unique
 
 PERSISTENT = {"session_expiry": 300}
+OLD_REFUSAL, NEW_REFUSAL = b"\x20\x02\x00\x01", b"\x20\x00\x84"
+"""What a CONNECT of an unknown level may be answered, in the words of 3.1.1 and of 5 (there without the length)."""
 
 
 def kept(version: int) -> dict[str, object]:
@@ -57,9 +59,8 @@ def test_an_unknown_level_is_refused(client: Client, version: int, level: int) -
     peer = client(V311, raw=True)
     peer.send(codec.connect(version, "x", level=level))
 
-    packets = peer.until_closed()
-    assert all(each.kind == codec.CONNACK and each.reason in (1, 0x84) for each in packets)
-    assert packets or version == V5
+    answer = peer.rest()
+    assert answer == OLD_REFUSAL or answer[:1] + answer[2:4] == NEW_REFUSAL or (version == V5 and not answer)
 
 
 @clause("3.1.2-3 3.1.4-1", "3.1.2-3 3.1.4-1")
