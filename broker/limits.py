@@ -70,7 +70,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Every packet but PUBLISH, and of that what stands before its payload; below `read_bytes_max`."""
     mqtt_topic_levels_max: int = 128
     """Levels of a topic name or filter."""
-    mqtt_subscriptions_per_session_max: int = 65_536
+    mqtt_subscriptions_per_session_max: int = 1_048_576
 
     # ── WebSocket ─────────────────────────────────────────────────────────────────────────────────────────────────
     http_head_bytes_max: int = 8 * KIB

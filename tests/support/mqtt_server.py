@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.support.server import HOST, HubbubServer, Server, free_port, peer_name
 from tests.support.skipping import skip_unless_ci
 
-HUBBUB_SPEAKS_MQTT = False
+HUBBUB_SPEAKS_MQTT = True
 """Until it does, these suites run against Mosquitto, which keeps them honest."""
 
 
