@@ -94,6 +94,7 @@ def use(directory: Path) -> None:
         "management.port=null",
         "metrics.port=null",
         "websocket.port=null",
+        "mqtt.port=null",
     )
     command = [binaries / "hubbub", "serve", *(part for each in settings for part in ("--set", each))]
     log = directory / "log"
