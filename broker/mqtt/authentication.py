@@ -8,7 +8,7 @@ Invariant: once an error was raised, the connection is to be closed; nothing mor
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from broker.core.errors import AccessRefused
@@ -42,7 +42,7 @@ class Step(NamedTuple):
 class Authentication:
     """Of one connection whose CONNECT named a method."""
 
-    def __init__(self, mechanisms: dict[str, Callable[[], Mechanism]], method: str) -> None:
+    def __init__(self, mechanisms: Mapping[str, Callable[[], Mechanism]], method: str) -> None:
         """`mechanisms`: by their names, each making a new login. Raises MqttError for a method that is not there."""
         if method not in mechanisms:  # [MQTT-4.12.0-1]
             raise MqttError(Reason.BAD_AUTHENTICATION_METHOD, f"the authentication method '{method[:64]}' is unknown")

@@ -1,18 +1,21 @@
-"""CONNECT to CONNACK: who it is, in which vhost, with which session, under which terms.
+"""CONNECT to CONNACK: who it is, in which vhost, with which session, under which terms. And AUTH, then and later.
 
-Owns the judgement of CONNECT and what CONNACK says. Refuses to know what comes afterwards.
+Owns the judgement of CONNECT and what CONNACK says. Refuses to know what comes afterwards, re-authentication aside.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from broker.core.errors import AccessRefused
 from broker.mqtt import control, will
-from broker.mqtt.packets import Connect, decode_connect, encode_connack
+from broker.mqtt.authentication import Authentication, Step
+from broker.mqtt.packets import Connect, decode_auth, decode_connect, encode_auth, encode_connack
 from broker.mqtt.properties import Properties
 from broker.mqtt.reasons import VERSION_5, MqttError, Reason, protocol_error
+from broker.mqtt.scram import ScramServer
 
 if TYPE_CHECKING:
     from broker.mqtt.connection import MqttConnection
@@ -31,18 +34,57 @@ def on_connect(connection: MqttConnection, body: bytes) -> None:
         connection.packet_bytes_max = properties.maximum_packet_size
     if properties.request_problem_information == 0:
         connection.wants_reasons = False
-    if properties.authentication_method is not None:
-        raise MqttError(Reason.BAD_AUTHENTICATION_METHOD, "this authentication method is not offered")
     if not connection.endpoint.connect_rate.admit():
         raise MqttError(Reason.CONNECTION_RATE_EXCEEDED, "too many clients connect at once")
+    if properties.authentication_method is not None:
+        authentication = Authentication(mechanisms(connection), properties.authentication_method)
+        connection.authentication = authentication
+        connection.state = control.AWAIT_AUTH
+        go_on(connection, authentication.begin(properties.authentication_data))
+        return
     log_in(connection, connect)
-    connection.endpoint.prepare(connection.vhost)
     accept(connection, connect)
 
 
-def on_auth(_connection: MqttConnection, _body: bytes) -> None:
-    """AUTH, where nothing was agreed that needs it."""
-    raise protocol_error("AUTH without an authentication method in CONNECT")  # [MQTT-4.12.0-6]
+def mechanisms(connection: MqttConnection) -> dict[str, Callable[[], ScramServer]]:
+    """The authentication methods that are offered (MQTT 5 §4.12)."""
+
+    def scram() -> ScramServer:
+        return ScramServer(
+            connection.broker.access,
+            is_loopback(connection.peer),
+            host_of(connection.peer),
+            account=lambda name: vhost_and_user(name, connection.endpoint.vhost_name)[1],
+        )
+
+    return {ScramServer.name: scram}
+
+
+def on_auth(connection: MqttConnection, body: bytes) -> None:
+    """AUTH: a step towards CONNACK, or of re-authentication. Raises MqttError."""
+    auth = decode_auth(connection.version, body)
+    if connection.authentication is None:
+        raise protocol_error("AUTH without an authentication method in CONNECT")  # [MQTT-4.12.0-6], [MQTT-4.12.1-1]
+    try:
+        step = connection.authentication.on_auth(auth)
+    except MqttError as error:
+        if error.reason == Reason.NOT_AUTHORIZED:
+            connection.counters.logins_refused += 1
+        raise
+    go_on(connection, step)
+
+
+def go_on(connection: MqttConnection, step: Step) -> None:
+    """Answers a step of enhanced authentication: AUTH, or, when it was the first exchange's last, CONNACK."""
+    authentication, connect = connection.authentication, connection.connect
+    if step.user is not None and connect is not None:
+        vhost_name, _ = vhost_and_user(authentication.name_given, connection.endpoint.vhost_name)
+        connection.user, connection.username = step.user, authentication.name_given
+        enter(connection, vhost_name)
+        accept(connection, connect, step.data)
+        return
+    said = Properties(authentication_method=authentication.method, authentication_data=step.data or None)
+    connection.write(encode_auth(step.reason, said, connection.packet_bytes_max))  # [MQTT-4.12.0-2], [MQTT-4.12.0-5]
 
 
 def log_in(connection: MqttConnection, connect: Connect) -> None:
@@ -58,23 +100,34 @@ def log_in(connection: MqttConnection, connect: Connect) -> None:
         else:
             vhost_name, name = vhost_and_user(connect.username, vhost_name)
             password = connect.password or b""
-            connection.user = access.authenticate(name, password, loopback, connection.peer.rpartition(":")[0])
+            connection.user = access.authenticate(name, password, loopback, host_of(connection.peer))
     except AccessRefused as error:
         connection.counters.logins_refused += 1
         raise MqttError(Reason.BAD_USER_NAME_OR_PASSWORD, error.text) from None
     connection.username = connect.username
+    enter(connection, vhost_name)
+
+
+def enter(connection: MqttConnection, vhost_name: str) -> None:
+    """The vhost, where the user may. Raises MqttError."""
     vhost = connection.broker.vhosts.get(vhost_name)
     if vhost is None or not connection.user.may_access(vhost_name):
         connection.counters.logins_refused += 1
         text = f"access to vhost '{vhost_name}' refused for user '{connection.user.name}'"
         raise MqttError(Reason.NOT_AUTHORIZED, text)
     connection.vhost = vhost
+    connection.endpoint.prepare(vhost)
 
 
 def vhost_and_user(username: str, vhost_name: str) -> tuple[str, str]:
     """`vhost:user`, split at the last colon (RabbitMQ); without one the listener's vhost."""
     named, colon, user = username.rpartition(":")
     return (named, user) if colon else (vhost_name, username)
+
+
+def host_of(peer: str) -> str:
+    """A peer without its port."""
+    return peer.rpartition(":")[0]
 
 
 def is_loopback(peer: str) -> bool:
@@ -87,8 +140,11 @@ def expiry_of(interval_s: int) -> int | None:
     return None if interval_s == NEVER_EXPIRES else interval_s
 
 
-def accept(connection: MqttConnection, connect: Connect) -> None:
-    """Everything is right: the session, and CONNACK. What a stored session promises is on disk before."""
+def accept(connection: MqttConnection, connect: Connect, last_data: bytes = b"") -> None:
+    """Everything is right: the session, and CONNACK. What a stored session promises is on disk before.
+
+    `last_data`: of enhanced authentication, what proves us to the client.
+    """
     endpoint, vhost = connection.endpoint, connection.vhost
     sessions, properties = endpoint.sessions, connect.properties
     client_id = connect.client_id or f"auto-{secrets.token_hex(16)}"  # [MQTT-3.1.3-6]
@@ -116,7 +172,7 @@ def accept(connection: MqttConnection, connect: Connect) -> None:
     )
     connection.run(session)
     endpoint.keep_alives.watch(connection)
-    granted = terms(connection, connect, client_id, session.expiry_interval_s)
+    granted = terms(connection, connect, client_id, session.expiry_interval_s, last_data)
     connack = encode_connack(connect.version, present, Reason.SUCCESS, granted, connection.packet_bytes_max)
     connection.connect = None
 
@@ -132,7 +188,9 @@ def accept(connection: MqttConnection, connect: Connect) -> None:
         done()
 
 
-def terms(connection: MqttConnection, connect: Connect, client_id: str, expiry_s: int | None) -> Properties | None:
+def terms(
+    connection: MqttConnection, connect: Connect, client_id: str, expiry_s: int | None, last_data: bytes
+) -> Properties | None:
     """What CONNACK says besides yes: where it differs from what was asked, or from what holds unsaid."""
     if connect.version != VERSION_5:
         return None
@@ -148,6 +206,9 @@ def terms(connection: MqttConnection, connect: Connect, client_id: str, expiry_s
         said["receive_maximum"] = endpoint.receive_maximum
     if endpoint.topic_alias_maximum:
         said["topic_alias_maximum"] = endpoint.topic_alias_maximum
+    if connection.authentication is not None:  # [MQTT-4.12.0-5]
+        said["authentication_method"] = connection.authentication.method
+        said["authentication_data"] = last_data
     if asked.request_response_information:
         said["response_information"] = f"response/{client_id}/"
     return Properties(**said)
