@@ -14,9 +14,6 @@ from pathlib import Path
 from tests.support.server import HOST, HubbubServer, Server, free_port, peer_name
 from tests.support.skipping import skip_unless_ci
 
-HUBBUB_SPEAKS_MQTT = True
-"""Until it does, these suites run against Mosquitto, which keeps them honest."""
-
 
 class MqttHubbub(HubbubServer):
     """Hubbub with MQTT's listener at `port`; AMQP is at `amqp_port`."""
@@ -68,7 +65,7 @@ def make_mqtt_server(directory: Path, settings: Mapping[str, object] | None = No
 
 
 def is_mosquitto() -> bool:
-    return peer_name() == "mosquitto" or not HUBBUB_SPEAKS_MQTT
+    return peer_name() == "mosquitto"
 
 
 __all__ = ["Mosquitto", "MqttHubbub", "is_mosquitto", "make_mqtt_server"]
