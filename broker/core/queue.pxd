@@ -43,7 +43,7 @@ cdef class Queue(Target):
     cdef readonly Clock clock
     cdef readonly list levels                   # ReadyList by priority, lowest first
     cdef ReadyList ready                        # the only level, or None where there are priorities
-    cdef uint64_t next_position
+    cdef public uint64_t next_position
     cdef readonly uint64_t delivered_up_to      # the highest position that a consumer has seen
     cdef readonly uint64_t ready_count
     cdef readonly uint64_t unacked_count

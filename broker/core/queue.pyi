@@ -18,6 +18,7 @@ class Queue(Target):
 
     bindings: set[Binding]
     last_used_ms: int
+    next_position: int
     durable: bool
     arguments: dict[str, Any]
     drops_transient_offline: bool

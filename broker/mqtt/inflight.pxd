@@ -18,6 +18,7 @@ cdef enum:
     HOLE = 0
     SENT_QOS1 = 1                   # PUBACK awaited
     SENT_QOS2 = 2                   # PUBREC awaited
+    WAITING = 4                     # not yet sent: until it is on disk
     RELEASED = 3                    # PUBCOMP awaited: the message is settled
 
 ctypedef struct place_t:

@@ -16,7 +16,7 @@ from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 from broker.core.clock cimport Clock
 from broker.core.message cimport MESSAGE_PERSISTENT, MESSAGE_QOS2, message_t
-from broker.core.publisher cimport Contributor, Store
+from broker.core.publisher cimport Contributor, Store, Waiter
 from broker.core.queue cimport Queue
 from broker.core.target cimport Consumer, Target
 from broker.mqtt.counters cimport Counters
@@ -70,6 +70,8 @@ cdef class Session(Target):
     cdef uint32_t option_count                  # … and those with an identifier or retain as published
     cdef dict options_by_key                    # Match by routing key, where subscriptions differ
     cdef readonly uint64_t delivered
+    cdef public uint64_t position_ceiling       # written down: positions below it may have named a packet identifier
+    cdef Waiter waiting                         # SentWhenStored; None: no QoS 2 delivery waits for the disk
 
     cdef readonly PacketIds received            # QoS 2 towards the broker: taken and not yet released; None: none ever
     cdef DurableState state                     # None where nothing is written down

@@ -37,6 +37,7 @@ class Session(Target):
     expiry_timer: Any
     shares: list[SessionConsumer] | None
     released: list[int] | None
+    position_ceiling: int
 
     def __init__(self, sessions: Sessions, vhost: VirtualHost, client_id: str) -> None: ...
     @property

@@ -12,7 +12,7 @@ from broker.core.target cimport ROUTED, Consumer, Target
 from broker.mqtt.codec cimport (
     FLAG_DUP, PUBLISH, PUBREL, delivery_t, load16, publish_size, put_publish, store16, store32,
 )
-from broker.mqtt.inflight cimport RELEASED, SENT_QOS1, Inflight, place_t
+from broker.mqtt.inflight cimport RELEASED, SENT_QOS1, WAITING, Inflight, place_t
 from broker.mqtt.packet_cache cimport CACHED_BODY_MAX, packet_t
 from broker.mqtt.packet_ids cimport PacketIds
 from broker.wire.output cimport Output, output_full, output_room, output_written
@@ -168,6 +168,7 @@ cdef class Session(Target):
         """Nobody is there. What was not acknowledged goes back to its queue, and comes again."""
         cdef list released = None
         self.output = None
+        self.waiting = None
         self.connection = None
         self.connection_number = 0
         self.aliases = None
@@ -331,7 +332,7 @@ cdef class Session(Target):
     cdef bint on_pubrec(self, uint16_t packet_id, bint failed) except -1:
         cdef Inflight inflight = self.inflight if packet_id < SHARED_ID_FIRST else self.shared_inflight
         cdef place_t* place = inflight.find(packet_id) if inflight is not None else NULL
-        if place == NULL or place.state == SENT_QOS1:
+        if place == NULL or place.state == SENT_QOS1 or place.state == WAITING:
             return False
         if place.state == RELEASED:
             return not failed

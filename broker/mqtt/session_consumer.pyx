@@ -1,16 +1,20 @@
 """A session at a queue: see session_consumer.pxd."""
 
 from cpython.ref cimport PyObject
-from libc.stdint cimport uint16_t
+from libc.stdint cimport uint16_t, uint64_t
 
 from broker.core.entry cimport ENTRY_REDELIVERED, entry_t
 from broker.core.message cimport message_routing_key, message_t
+from broker.core.publisher cimport Waiter
 from broker.core.queue cimport COMPLETE, DISCARD, Queue
 from broker.core.target cimport Consumer
-from broker.mqtt.inflight cimport SENT_QOS1, SENT_QOS2, Inflight
+from broker.mqtt.inflight cimport RELEASED, SENT_QOS1, SENT_QOS2, WAITING, Inflight, place_t
 from broker.mqtt.session cimport (
     OWN_IDS, SHARED_ID_FIRST, Match, Session, is_uniform, message_qos, uniform_qos,
 )
+
+cdef enum:
+    POSITIONS_AHEAD = 8192          # are written down before they are used
 
 
 cdef class SessionConsumer(Consumer):
@@ -48,6 +52,52 @@ cdef class SessionConsumer(Consumer):
         self.session.on_queue_gone(self)
 
 
+cdef class SentWhenStored(Waiter):
+    """Sends what waited for the disk: a client that has a packet identifier of QoS 2 must find the same message under
+    it again, whatever happens to the broker."""
+    cdef Session session
+
+    cdef void on_committed(self, uint64_t batch) noexcept:
+        self.send_waiting()
+
+    cdef void on_refused(self, uint64_t batch) noexcept:
+        pass                        # it stays in flight, unsent, and is given back with the connection
+
+    def send_waiting(self):
+        """What was taken into flight is on disk: it goes out, in order."""
+        cdef Session session = self.session
+        cdef Inflight inflight = session.inflight
+        cdef size_t index
+        cdef place_t* place
+        cdef Match options
+        if self is not session.waiting or inflight is None or session.output is None:
+            return
+        session.waiting = None
+        for index in range(inflight.used):
+            place = &inflight.places[(inflight.head + index) & (inflight.capacity - 1)]
+            if place.state != WAITING:
+                continue
+            place.state = SENT_QOS2
+            options = None
+            if session.option_count:
+                options = session.options_for(
+                    message_routing_key(place.entry.message)[:place.entry.message.routing_key_size])
+            if not session.send(place.entry.message, 2, place.packet_id, place.entry.flags & ENTRY_REDELIVERED,
+                                options, place.entry.expires_at_ms):
+                session.counters.dropped_too_large += 1
+                place.state = RELEASED
+                inflight.settle(place, DISCARD)
+
+
+cdef int wait_for_store(Session session) except -1:
+    cdef SentWhenStored waiting
+    if session.waiting is None:
+        waiting = SentWhenStored.__new__(SentWhenStored)
+        waiting.session = session
+        session.waiting = waiting
+    return session.store.wait(session.waiting)
+
+
 cdef int deliver_entry(SessionConsumer consumer, entry_t* entry, int qos, Match options) except -1:
     """Takes over an entry that a queue hands out."""
     cdef Session session = consumer.session
@@ -69,11 +119,17 @@ cdef int deliver_entry(SessionConsumer consumer, entry_t* entry, int qos, Match 
             session.inflight = Inflight()
         inflight = session.inflight
         packet_id = <uint16_t>(1 + entry.position % OWN_IDS)
+        if session.is_stored and entry.position + POSITIONS_AHEAD // 2 > session.position_ceiling:
+            session.position_ceiling = entry.position + POSITIONS_AHEAD
+            session.state_changed()
         if inflight.count and inflight.find(packet_id) != NULL:     # 32767 later, and still not acknowledged
             if session.shared_inflight is None:
                 session.shared_inflight = Inflight()
             inflight = session.shared_inflight
             packet_id = next_shared_id(session)
+    if qos == 2 and session.is_stored and not is_shared and packet_id <= OWN_IDS:
+        wait_for_store(session)
+        return inflight.hold(entry, queue, packet_id, WAITING)
     if not session.send(entry.message, qos, packet_id, entry.flags & ENTRY_REDELIVERED, options, entry.expires_at_ms):
         session.counters.dropped_too_large += 1
         return queue.settle(entry, DISCARD)

@@ -193,7 +193,11 @@ class Sessions:
         if session in self.changed:
             self.changed.discard(session)
             self.records.put(vhost, client_id, SESSION, self.record(session))
-        state = {"received": session.received_ids(), "released": session.released_ids()}
+        state = {
+            "received": session.received_ids(),
+            "released": session.released_ids(),
+            "position_ceiling": session.position_ceiling,
+        }
         self.records.put(vhost, client_id, STATE, state)
 
     def record(self, session: Session) -> dict[str, Any]:
@@ -234,6 +238,9 @@ class Sessions:
             subscriptions.restore(session, stored)
         if state is not None:
             session.restore_state(state["received"], state["released"])
+            session.position_ceiling = state.get("position_ceiling", 0)
+            if session.queue is not None:
+                session.queue.next_position = max(session.queue.next_position, session.position_ceiling)
         session.keep_state()
         away_since_ms = value["away_since_ms"]
         if value["will"] is not None:

@@ -1,0 +1,149 @@
+"""SIGKILL under MQTT load, with persistent sessions: what was acknowledged is there, and QoS 2 comes exactly once.
+
+HUBBUB_KILL_ROUNDS_MQTT and HUBBUB_KILL_SEED change how often and how; the seed is told when it fails.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.support import mqtt_codec as codec
+from tests.support.mqtt_codec import V5, V311
+from tests.support.mqtt_raw import MqttRaw, PeerClosedError
+from tests.support.mqtt_server import MqttHubbub
+
+ROUNDS = int(os.environ.get("HUBBUB_KILL_ROUNDS_MQTT", "3"))
+SEED = int(os.environ.get("HUBBUB_KILL_SEED", str(random.SystemRandom().randrange(1 << 32))))
+TOPIC = "kill"
+GONE = (PeerClosedError, OSError)
+
+
+class Client:
+    """A persistent session, and what it remembers between connections, as a client of the standard must."""
+
+    def __init__(self, name: str, version: int, qos: int) -> None:
+        self.name = name
+        self.version = version
+        self.qos = qos
+
+    def connect(self, address: tuple[str, int]) -> MqttRaw:
+        peer = MqttRaw(address, self.version)
+        properties = {"session_expiry": 3600} if self.version == V5 else None
+        peer.connect(self.name, clean=False, properties=properties)
+        return peer
+
+
+class Publisher(Client):
+    """Publishes numbers one by one, and repeats with DUP what it has no answer to."""
+
+    def __init__(self, name: str, version: int, qos: int) -> None:
+        super().__init__(name, version, qos)
+        self.number = 0
+        self.phase = 0  # 0: PUBLISH is next; 1: PUBLISH was sent; 2: PUBREC came, PUBREL is owed
+        self.done: list[bytes] = []
+
+    def work(self, peer: MqttRaw) -> None:
+        packet_id = self.number % 65535 + 1
+        payload = f"{self.name} {self.number}".encode()
+        if self.phase < 2:
+            peer.publish(TOPIC, payload, qos=self.qos, packet_id=packet_id, dup=self.phase == 1)
+            self.phase = 1
+            peer.expect(codec.PUBACK if self.qos == 1 else codec.PUBREC)
+            self.phase = 2
+        if self.qos == 2:
+            peer.send(codec.ack(codec.PUBREL, packet_id))
+            peer.expect(codec.PUBCOMP)
+        self.done.append(payload)
+        self.number += 1
+        self.phase = 0
+
+
+class Subscriber(Client):
+    """Takes messages as the standard says: with QoS 2 a packet identifier counts once until it is released."""
+
+    def __init__(self, name: str, version: int, qos: int) -> None:
+        super().__init__(name, version, qos)
+        self.got: Counter[bytes] = Counter()
+        self.held: set[int] = set()
+
+    def work(self, peer: MqttRaw) -> None:
+        packet = peer.waiting.pop(0) if peer.waiting else peer.receive()
+        assert packet.packet_id is not None
+        if packet.kind == codec.PUBREL:
+            self.held.discard(packet.packet_id)
+            peer.send(codec.ack(codec.PUBCOMP, packet.packet_id))
+        elif packet.kind == codec.PUBLISH and packet.qos == 2:
+            if packet.packet_id not in self.held:
+                self.held.add(packet.packet_id)
+                self.got[packet.payload] += 1
+            peer.send(codec.ack(codec.PUBREC, packet.packet_id))
+        elif packet.kind == codec.PUBLISH:
+            self.got[packet.payload] += 1
+            peer.send(codec.ack(codec.PUBACK, packet.packet_id))
+
+
+def run(client: Publisher | Subscriber, address: tuple[str, int], faults: list[BaseException]) -> None:
+    """Work until the server is gone."""
+    try:
+        peer = client.connect(address)
+        try:
+            while True:
+                client.work(peer)
+        finally:
+            peer.socket.close()
+    except GONE:
+        pass
+    except BaseException as fault:
+        faults.append(fault)
+
+
+def life(server: MqttHubbub, clients: list[Publisher | Subscriber], lasts_s: float) -> None:
+    """One start, work, and the end in the middle of it."""
+    server.start()
+    faults: list[BaseException] = []
+    workers = [threading.Thread(target=run, args=(each, server.address, faults)) for each in clients]
+    for worker in workers:
+        worker.start()
+    time.sleep(lasts_s)
+    server.kill()
+    for worker in workers:
+        worker.join(30)
+        assert not worker.is_alive()
+    assert not faults, faults
+
+
+@pytest.mark.parametrize("version", [V311, V5], ids=["3.1.1", "5"])
+def test_nothing_acknowledged_is_lost_and_qos_2_comes_exactly_once(tmp_path: Path, version: int) -> None:
+    print(f"HUBBUB_KILL_SEED={SEED}")
+    chance = random.Random(SEED)
+    server = MqttHubbub(tmp_path / "server")
+    publishers = [Publisher(f"publisher{qos}", version, qos) for qos in (1, 2)]
+    subscribers = [Subscriber(f"subscriber{qos}", version, qos) for qos in (1, 2)]
+    try:
+        server.start()
+        for each in subscribers:
+            peer = each.connect(server.address)
+            peer.subscribe(TOPIC, qos=each.qos)
+            peer.socket.close()
+        server.kill()
+        for _ in range(ROUNDS):
+            life(server, [*publishers, *subscribers], chance.choice((0.05, 0.2, 0.5)) * (0.5 + chance.random()))
+        for _ in range(2):  # what is on its way comes to its end
+            life(server, [*subscribers], 1.0)
+        assert sum(len(each.done) for each in publishers) > 0
+        for subscriber in subscribers:
+            for publisher in publishers:
+                lost = [payload for payload in publisher.done if not subscriber.got[payload]]
+                assert lost == [], f"{subscriber.name} lost {lost[:5]} of {len(publisher.done)}"
+        once = {payload: count for payload, count in subscribers[1].got.items() if count > 1}
+        exactly = {payload for payload in once if payload.startswith(b"publisher2 ")}
+        assert not exactly, f"came more than once with QoS 2: {sorted(exactly)[:5]}"
+    finally:
+        server.kill()
