@@ -45,6 +45,7 @@ cdef class MqttConnection(Connection):
     cdef public int version                     # 3, 4 or 5; 0 before CONNECT
     cdef readonly Session session
     cdef public object connect                  # packets.Connect
+    cdef public bint is_present                 # counted in core.presence
     cdef public object authentication           # enhanced authentication, or None
     cdef public object username                 # as the client named itself, or None
     cdef public uint32_t keep_alive_s

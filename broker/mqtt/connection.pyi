@@ -21,6 +21,7 @@ class MqttConnection(Connection):
     vhost: VirtualHost
     version: int
     connect: Connect | None
+    is_present: bool
     authentication: Any
     username: str | None
     keep_alive_s: int

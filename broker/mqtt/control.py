@@ -188,6 +188,9 @@ def release(connection: MqttConnection) -> None:
     endpoint.on_closed(connection)
     connection.broker.publishing.discard(connection)
     connection.authentication = None
+    if connection.is_present:
+        connection.is_present = False
+        connection.broker.presence.leave(connection.user.name, connection.vhost.name)
     session = connection.leave()
     if was_running:
         connection.counters.connections_closed += 1

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from broker.core.errors import AccessRefused
+from broker.core.errors import AccessRefused, LimitExceeded
 from broker.mqtt import control, will
 from broker.mqtt.authentication import Authentication, Step
 from broker.mqtt.packets import Connect, decode_auth, decode_connect, encode_auth, encode_connack
@@ -155,6 +155,7 @@ def accept(connection: MqttConnection, connect: Connect, last_data: bytes = b"")
     existing = sessions.find(vhost, client_id)
     if existing is not None and existing.connection is not None:
         control.take_over(existing.connection)
+    enter(connection)
     must_wait = existing is not None and existing.is_stored
     session, present = sessions.open(vhost, client_id, clean_start=connect.clean_start, expiry_interval_s=expiry)
     if connect.will is not None:
@@ -186,6 +187,15 @@ def accept(connection: MqttConnection, connect: Connect, last_data: bytes = b"")
         connection.when_stored(done)
     else:
         done()
+
+
+def enter(connection: MqttConnection) -> None:
+    """Count it in its vhost and for its user. Raises MqttError at an operator's limit of connections."""
+    try:
+        connection.broker.presence.enter(connection.user.name, connection.vhost.name)
+    except LimitExceeded as error:
+        raise MqttError(Reason.QUOTA_EXCEEDED, error.text) from None
+    connection.is_present = True
 
 
 def terms(
