@@ -155,7 +155,7 @@ def accept(connection: MqttConnection, connect: Connect, last_data: bytes = b"")
     existing = sessions.find(vhost, client_id)
     if existing is not None and existing.connection is not None:
         control.take_over(existing.connection)
-    enter(connection)
+    count_in(connection)
     must_wait = existing is not None and existing.is_stored
     session, present = sessions.open(vhost, client_id, clean_start=connect.clean_start, expiry_interval_s=expiry)
     if connect.will is not None:
@@ -189,7 +189,7 @@ def accept(connection: MqttConnection, connect: Connect, last_data: bytes = b"")
         done()
 
 
-def enter(connection: MqttConnection) -> None:
+def count_in(connection: MqttConnection) -> None:
     """Count it in its vhost and for its user. Raises MqttError at an operator's limit of connections."""
     try:
         connection.broker.presence.enter(connection.user.name, connection.vhost.name)
