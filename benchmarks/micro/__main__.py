@@ -9,9 +9,9 @@ import sys
 import time
 from pathlib import Path as FilePath
 
+from .all_paths import PATHS
 from .counting import CountingError, count
 from .gate import format_verdicts, judge, read_baseline, write_baseline
-from .paths import PATHS
 
 REPEATS = 7
 

@@ -12,7 +12,7 @@ import gc
 import os
 import sys
 
-from .paths import PATHS
+from .all_paths import PATHS
 
 WARM_UP_SHARE = 10
 

@@ -285,7 +285,7 @@ class Path(NamedTuple):
     unit: str
 
 
-PATHS = {
+AMQP_PATHS = {
     "transient-16": Path(Transient, 40_000, "message"),
     "transient-256": Path(Transient256, 20_000, "message"),
     "durable-256": Path(Durable, 40 * TURN_MESSAGES, "message"),

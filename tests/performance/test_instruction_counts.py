@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.micro import counting, gate
-from benchmarks.micro.paths import PATHS
+from benchmarks.micro.all_paths import PATHS
 from tests.support.skipping import skip_unless_ci
 
 GATED = {"transient-16": 10_000, "durable-256": 5_120}
@@ -37,7 +37,9 @@ def test_every_path_moves_what_it_says(name: str) -> None:
         work.check()
 
 
-@pytest.mark.parametrize("name", ["transient-16", "fanout-10", "durable-256", "backlog-16", "connect"])
+@pytest.mark.parametrize(
+    "name", ["transient-16", "fanout-10", "durable-256", "backlog-16", "connect", "mqtt-qos0-16", "mqtt-qos2-16"]
+)
 def test_a_path_that_loses_something_fails_its_check(name: str) -> None:
     work = PATHS[name].work()
     work.prepare(1500)

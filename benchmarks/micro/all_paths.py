@@ -1,0 +1,8 @@
+"""Every measured path by its name."""
+
+from __future__ import annotations
+
+from .mqtt_paths import MQTT_PATHS
+from .paths import AMQP_PATHS
+
+PATHS = {**AMQP_PATHS, **MQTT_PATHS}
