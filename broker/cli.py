@@ -14,12 +14,23 @@ from pathlib import Path
 import click
 
 from broker import config, logs
-from broker.commands import definitions, edits, lists
+from broker.commands import connections, definitions, lists, messages, policies, users, vhosts
 from broker.commands.api import Api
 from broker.net.listener import ListenError
 from broker.net.tls import TlsError
 from broker.version import VERSION
 from storage.errors import StoreError, StoreLockedError
+
+FAMILIES = (
+    lists,
+    messages,
+    connections,
+    users,
+    vhosts,
+    policies,
+    definitions,
+)
+"""One a line: each module's `COMMANDS` are commands of `hubbub`."""
 
 config_option = click.option(
     "--config", "config_path", type=click.Path(path_type=Path, dir_okay=False), help="A YAML file with settings."
@@ -102,11 +113,9 @@ def check(path: Path) -> None:
     click.echo(f"{path}: valid")
 
 
-for command in (
-    lists.status, lists.list_group, definitions.definitions, edits.user, edits.vhost, edits.permission, edits.policy,
-    edits.purge, edits.publish, edits.get, edits.close_connection,
-):  # fmt: skip
-    main.add_command(command)
+for family in FAMILIES:
+    for command in family.COMMANDS:
+        main.add_command(command)
 
 
 def _load(path: Path | None, assignments: tuple[str, ...], data_dir: str | None) -> config.Settings:

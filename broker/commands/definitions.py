@@ -146,3 +146,5 @@ REMOVERS: dict[str, Callable[[Api, Row], None]] = {
     "queues": remover("queues", "vhost", "name"),
     "bindings": remove_binding,
 }
+
+COMMANDS = (definitions,)

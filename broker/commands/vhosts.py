@@ -1,0 +1,32 @@
+"""`hubbub vhost …`: virtual hosts."""
+
+from __future__ import annotations
+
+import click
+
+from broker.commands.api import Api, asks_broker, path_of
+
+
+@click.group()
+def vhost() -> None:
+    """Add and delete virtual hosts."""
+
+
+@vhost.command("add")
+@click.argument("name")
+@asks_broker
+def add_vhost(api: Api, name: str) -> None:
+    """Create virtual host NAME."""
+    api.put(path_of("vhosts", name), {})
+
+
+@vhost.command("delete")
+@click.argument("name")
+@click.confirmation_option(prompt="Everything in it goes. Delete it?")
+@asks_broker
+def delete_vhost(api: Api, name: str) -> None:
+    """Delete virtual host NAME and everything in it."""
+    api.delete(path_of("vhosts", name))
+
+
+COMMANDS = (vhost,)
