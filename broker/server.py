@@ -36,6 +36,7 @@ from broker.management.app import Management
 from broker.memory_alarm import MemoryAlarm
 from broker.mqtt.connection import MqttConnection
 from broker.mqtt.endpoint import Endpoint as MqttEndpoint
+from broker.mqtt.observed import Observed as ObservedMqtt
 from broker.net.listener import Listener, join_address, listen
 from broker.net.loop_clock import LoopClock
 from broker.net.poller import Poller
@@ -238,6 +239,7 @@ class Server:
         """Makes connections of the MQTT dialect, whose sessions are restored by now."""
         self.mqtt = MqttEndpoint(self.broker, self.settings.limits, self.settings.mqtt)
         self.mqtt.restore()
+        self.observed_mqtt = ObservedMqtt(self.mqtt)
         self.store.sync()
         return lambda listener: MqttConnection(self.broker, self.mqtt)
 

@@ -28,6 +28,7 @@ from broker.management.resources.connections import Connections
 from broker.management.resources.definitions import Definitions
 from broker.management.resources.exchanges import Exchanges
 from broker.management.resources.health import Health
+from broker.management.resources.mqtt import Mqtt
 from broker.management.resources.overview import Overview
 from broker.management.resources.policies import ParameterEndpoints, PolicyEndpoints
 from broker.management.resources.queues import Queues
@@ -78,6 +79,7 @@ class Management:
             Queues(server, rates),
             Exchanges(server, rates),
             Connections(server, rates),
+            Mqtt(server),
             Vhosts(server, rates),
             Users(server),
             PolicyEndpoints(server, operator=False),

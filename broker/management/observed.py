@@ -6,7 +6,7 @@ core's own verbs.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 
@@ -64,6 +64,34 @@ class ObservedBroker(Protocol):
         """Remove a vhost and all that is in it."""
 
 
+class ObservedMqtt(Protocol):
+    """MQTT in its own words: facts by name, which become JSON as they are. `mqtt.observed.Observed`."""
+
+    def sessions(self) -> Iterator[dict[str, Any]]:
+        """Every session."""
+
+    def session(self, vhost_name: str, client_id: str) -> dict[str, Any] | None:
+        """One session with its subscriptions, or None."""
+
+    def end_session(self, vhost_name: str, client_id: str) -> bool:
+        """Tell its client, and forget it with all that waits. False where there is none."""
+
+    def subscriptions(self) -> Iterator[dict[str, Any]]:
+        """Every subscription."""
+
+    def retained(self, vhost: Any, topic_filter: str) -> list[Any]:
+        """What a filter matches. Raises ValueError."""
+
+    def retained_facts(self, retained: Any) -> dict[str, Any]:
+        """One of these, without its payload."""
+
+    def retained_message(self, vhost: Any, topic: str) -> tuple[dict[str, Any], Any] | None:
+        """One topic's facts and its core.message.Message, or None."""
+
+    def remove_retained(self, vhost: Any, topic: str) -> bool:
+        """Forget what a topic retains. False where that is nothing."""
+
+
 class ObservedServer(Protocol):
     """Everything: what `broker.server.Server` provides."""
 
@@ -117,6 +145,10 @@ class ObservedServer(Protocol):
     @property
     def dialects(self) -> Mapping[str, Any]:
         """By RabbitMQ's name of the protocol ("amqp091"): who counts its connections and channels."""
+
+    @property
+    def observed_mqtt(self) -> ObservedMqtt:
+        """Sessions, subscriptions and retained messages."""
 
     @property
     def websockets(self) -> Any:

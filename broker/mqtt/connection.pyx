@@ -28,6 +28,7 @@ cdef enum:
     NO_MATCHING_SUBSCRIBERS = 0x10
     ID_NOT_FOUND = 0x92
 
+PROTOCOLS = {3: "MQTT 3-1", 4: "MQTT 3-1-1", 5: "MQTT 5-0"}
 
 cdef class MqttConnection(Connection):
     """One client over MQTT, of any version."""
@@ -374,6 +375,17 @@ cdef class MqttConnection(Connection):
     def bytes_sent(self) -> int:
         """Since the connection was opened."""
         return self.output.bytes_sent
+
+    @property
+    def protocol(self) -> str:
+        """For people, as RabbitMQ spells it."""
+        return PROTOCOLS.get(self.version, "MQTT")
+
+    @property
+    def observed(self) -> dict:
+        """What management shows besides of every connection's."""
+        client_id = self.session.client_id if self.session is not None else ""
+        return {"client_id": client_id, "keep_alive_s": self.keep_alive_s}
 
 
 # ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -5,6 +5,7 @@ from broker.core.message cimport (
     MESSAGE_HAS_HEADERS, MESSAGE_PERSISTENT, MESSAGE_QOS2, MESSAGE_RETAIN, Message, message_t,
 )
 from broker.core.retained cimport RetainedMessages
+from broker.mqtt.session cimport message_qos
 
 
 def publish_as_client(vhost, Message message, int qos, bint retain) -> int:
@@ -20,3 +21,8 @@ def publish_as_client(vhost, Message message, int qos, bint retain) -> int:
         pointer.flags |= MESSAGE_RETAIN
         outcome = retained.retain(pointer)
     return outcome | exchange.publish(pointer)
+
+
+def published_qos(Message message not None) -> int:
+    """The QoS that a message was published with: 0, 1 or 2."""
+    return message_qos(message.message)

@@ -114,6 +114,25 @@ class NativeConnection(PythonConnection):
         self.turn_ends = False
         self.login_timer: Any = None
 
+    # ── what management shows ─────────────────────────────────────────────────────────────────────────────────────
+
+    protocol = "Hubbub WebSocket"
+
+    @property
+    def user(self) -> Any:
+        """Who is logged in; None before the login, and for the operator's own code."""
+        return self.client.user if self.client is not None else None
+
+    @property
+    def vhost(self) -> Any:
+        """Where; None before the login."""
+        return self.client.vhost if self.client is not None else None
+
+    @property
+    def observed(self) -> dict[str, Any]:
+        """What it has besides of every connection's."""
+        return {"subscriptions": len(self.subscriptions)}
+
     # ── from the edge ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def opened(self) -> None:

@@ -30,6 +30,8 @@ GET_MAX = 50_000
 """Messages that one request may ask for."""
 GET_BYTES_MAX = 64 * 1024 * 1024
 """Bytes of bodies that one answer holds."""
+UTF8_BYTES_MAX = 4
+"""Of one character."""
 ACK_MODES = ("ack_requeue_true", "ack_requeue_false", "reject_requeue_true", "reject_requeue_false")
 
 
@@ -163,11 +165,6 @@ class Queues:
 def shown(taken: Any, encoding: str, truncate: int | None) -> dict[str, Any]:
     """One message of `POST …/get`. Text as text where it is UTF-8 and the encoding is auto."""
     message = taken.message
-    payload = message.body if truncate is None else message.body[:truncate]
-    text, used = base64.b64encode(payload).decode(), "base64"
-    if encoding == "auto":
-        with suppress(UnicodeDecodeError):
-            text, used = payload.decode(), "string"
     return {
         "payload_bytes": message.body_size,
         "redelivered": taken.redelivered,
@@ -175,9 +172,21 @@ def shown(taken: Any, encoding: str, truncate: int | None) -> dict[str, Any]:
         "routing_key": message.routing_key.decode(errors="replace"),
         "message_count": taken.left,
         "properties": views.plain(properties(message)),
-        "payload": text,
-        "payload_encoding": used,
+        **payload_shown(message, encoding, truncate),
     }
+
+
+def payload_shown(message: Any, encoding: str, truncate: int | None) -> dict[str, str]:
+    """A body, or its first `truncate` bytes, with the encoding that it is shown in."""
+    payload = message.body if truncate is None else message.body[:truncate]
+    if encoding == "auto":
+        try:
+            return {"payload": payload.decode(), "payload_encoding": "string"}
+        except UnicodeDecodeError as error:
+            if len(payload) < message.body_size and len(payload) - error.start < UTF8_BYTES_MAX:  # cut in a character
+                with suppress(UnicodeDecodeError):
+                    return {"payload": payload[: error.start].decode(), "payload_encoding": "string"}
+    return {"payload": base64.b64encode(payload).decode(), "payload_encoding": "base64"}
 
 
 def properties(message: Any) -> dict[str, Any]:

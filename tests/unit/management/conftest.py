@@ -12,7 +12,10 @@ import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from broker.config import Mqtt
 from broker.management.app import Management
+from broker.mqtt.endpoint import Endpoint as MqttEndpoint
+from broker.mqtt.observed import Observed
 from tests.support.peer import Core
 
 Client = TestClient[web.Request, web.Application]
@@ -43,6 +46,8 @@ class ObservedCore:
             connections=[object()], opened=3, refused={404: 2}, closed={1000: 1}, timed_out={"ping": 1}
         )
         self.dialects = {"amqp091": core.endpoint}
+        self.mqtt = MqttEndpoint(core.broker, core.limits, Mqtt())
+        self.observed_mqtt = Observed(self.mqtt)
         self.connections_max = 100
         self.memory_limit_bytes = 1_000_000
         self.disk_free_limit_bytes = 50_000_000
