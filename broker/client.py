@@ -38,6 +38,7 @@ from broker.core.errors import (
     ResourceLocked,
     TableError,
 )
+from broker.core.events import INTERNAL_USER, split_address
 from broker.core.local import COMPLETE, DISCARD, REQUEUE, Delivery, LocalConsumer, LocalPublisher
 from broker.core.message import Message
 from broker.core.properties import encode_properties
@@ -74,13 +75,29 @@ class RefusedError(Exception):
 
 def log_in(broker: Broker, name: str, password: bytes, *, vhost: str, peer: str, number: int = 0) -> Client:
     """A client that acts as a user of the broker. `peer`: "127.0.0.1:5000". Raises AccessRefused, InvalidPath."""
-    user = broker.access.authenticate(name, password, is_loopback(peer), peer.rpartition(":")[0])
+    try:
+        user = broker.access.authenticate(name, password, is_loopback(peer), peer.rpartition(":")[0])
+    except AccessRefused as error:
+        _tell_login(broker, name, peer, "PLAIN", error.text)
+        raise
+    _tell_login(broker, name, peer, "PLAIN")
     return _client_of(user, broker, vhost, number)
 
 
 def admit(broker: Broker, name: str, *, vhost: str, peer: str, number: int = 0) -> Client:
     """The same without a password, for whom the operator lets in so. Raises AccessRefused, InvalidPath."""
-    return _client_of(broker.access.admit_external(name, is_loopback(peer)), broker, vhost, number)
+    user = broker.access.admit_external(name, is_loopback(peer))
+    _tell_login(broker, name, peer, "ANONYMOUS")
+    return _client_of(user, broker, vhost, number)
+
+
+def _tell_login(broker: Broker, name: str, peer: str, mechanism: str, refusal: str = "") -> None:
+    host, port = split_address(peer)
+    fields: dict[str, Any] = {"name": name, "peer_host": host, "peer_port": port, "auth_mechanism": mechanism}
+    if refusal:
+        broker.events.tell("user.authentication.failure", **fields, connection_type="hubbub", error=refusal)
+    else:
+        broker.events.tell("user.authentication.success", **fields, connection_type="hubbub")
 
 
 def _client_of(user: User, broker: Broker, vhost: str, number: int) -> Client:
@@ -129,6 +146,11 @@ class Client:
                 f"access to {what} '{name}' in vhost '{self.vhost.name}' refused for user '{self.user.name}'"
             )
 
+    def _act(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """Call, in the user's name."""
+        name = self.user.name if self.user is not None else INTERNAL_USER
+        return self.broker.events.act_as(name, call, *arguments, **options)
+
     # ── declaring ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def declare_queue(
@@ -147,10 +169,10 @@ class Client:
         if not name:
             name = f"amq.gen-{secrets.token_urlsafe(16)}"
             self.check("configure", "queue", name)
-            self.vhost.create_queue(name, exclusive=exclusive, owner=owner, **options)
+            self._act(self.vhost.create_queue, name, exclusive=exclusive, owner=owner, **options)
         else:
             self.check("configure", "queue", name)
-            self.vhost.declare_queue(name, exclusive=exclusive, owner=owner, **options)
+            self._act(self.vhost.declare_queue, name, exclusive=exclusive, owner=owner, **options)
         if exclusive:
             self._exclusive.add(name)
         return name
@@ -161,29 +183,29 @@ class Client:
         """Create the exchange, or find it the same. CoreError."""
         self._enter()
         self.check("configure", "exchange", name)
-        self.vhost.declare_exchange(name, kind, durable=durable, arguments=dict(arguments or {}))
+        self._act(self.vhost.declare_exchange, name, kind, durable=durable, arguments=dict(arguments or {}))
 
     def bind(self, queue: str, exchange: str, key: bytes, arguments: Mapping[str, Any] | None = None) -> None:
         """Bind a queue to an exchange. CoreError."""
         self._enter()
         self.check("write", "queue", queue)
         self.check("read", "exchange", exchange)
-        self.vhost.bind(self.vhost.exchange(exchange), self.vhost.queue(queue, self), QUEUE, key, dict(arguments or {}))
+        ends = self.vhost.exchange(exchange), self.vhost.queue(queue, self)
+        self._act(self.vhost.bind, *ends, QUEUE, key, dict(arguments or {}))
 
     def unbind(self, queue: str, exchange: str, key: bytes, arguments: Mapping[str, Any] | None = None) -> None:
         """Remove a binding, if it is there. CoreError."""
         self._enter()
         self.check("write", "queue", queue)
         self.check("read", "exchange", exchange)
-        self.vhost.unbind(
-            self.vhost.exchange(exchange), self.vhost.queue(queue, self), QUEUE, key, dict(arguments or {})
-        )
+        ends = self.vhost.exchange(exchange), self.vhost.queue(queue, self)
+        self._act(self.vhost.unbind, *ends, QUEUE, key, dict(arguments or {}))
 
     def delete_queue(self, name: str) -> None:
         """Delete a queue with all that is in it. CoreError."""
         self._enter()
         self.check("configure", "queue", name)
-        self.vhost.delete_queue(self.vhost.queue(name, self))
+        self._act(self.vhost.delete_queue, self.vhost.queue(name, self))
         self._exclusive.discard(name)
 
     def when_stored(self, stored: Callable[[], None], refused: Callable[[], None]) -> None:

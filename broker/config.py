@@ -166,6 +166,15 @@ class Management(Section, frozen=True):
     """Null: none."""
 
 
+class Events(Section, frozen=True):
+    """What happens to connections, queues, users and so on, as messages."""
+
+    exchange: bool = False
+    """Publish it to the topic exchange `amq.rabbitmq.event`, as RabbitMQ's plugin does."""
+    vhost: Annotated[str, Meta(min_length=1, max_length=255)] = "/"
+    """Where that exchange is."""
+
+
 class Metrics(Section, frozen=True):
     """Prometheus's endpoint, without a login."""
 
@@ -227,6 +236,7 @@ class Settings(Section, frozen=True):
     websocket: WebSocket = field(default_factory=WebSocket)
     management: Management = field(default_factory=Management)
     metrics: Metrics = field(default_factory=Metrics)
+    events: Events = field(default_factory=Events)
     users: list[User] = field(default_factory=_default_users)
     anonymous: Anonymous = field(default_factory=Anonymous)
     vhosts: list[Annotated[str, Meta(min_length=1, max_length=255)]] = field(default_factory=lambda: ["/"])

@@ -30,9 +30,11 @@ from broker.config import Settings
 from broker.core.broker import Broker, Restored
 from broker.core.clock import Clock
 from broker.core.errors import NotAccepted
+from broker.core.event_exchange import EventExchange, remove_event_exchange
 from broker.core.exchange import Exchange
 from broker.core.message import Message
 from broker.management.app import Management
+from broker.management.views import NODE
 from broker.memory_alarm import MemoryAlarm
 from broker.mqtt.connection import MqttConnection
 from broker.mqtt.endpoint import Endpoint as MqttEndpoint
@@ -116,6 +118,10 @@ class Server:
         self.restored = self.broker.restore()
         self._closing.callback(self.broker.close)
         self._seed()
+        if settings.events.exchange:
+            EventExchange(self.broker.add_vhost(settings.events.vhost), NODE)
+        else:
+            remove_event_exchange(self.broker)
         self.store.sync()
         self.memory_alarm = MemoryAlarm(
             self.broker, self.clock, settings.memory.messages_bytes_max, settings.limits.begun_stalled_ms

@@ -34,7 +34,12 @@ def on_method(channel: Channel, number: int, payload: bytes) -> None:
         values = arguments_of(payload, method.signature)
     except SyntaxFault as fault:
         raise AmqpError(501, f"{method.name}: {fault}") from None
-    call(channel, *[values[position] for position in positions])
+    chosen = [values[position] for position in positions]
+    events = channel.vhost.broker.events
+    if events.listeners:
+        events.act_as(channel.user.name, call, channel, *chosen)
+    else:
+        call(channel, *chosen)
 
 
 def on_method_while_closing(channel: Channel, number: int) -> None:

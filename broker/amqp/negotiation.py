@@ -23,8 +23,10 @@ from broker.amqp.states import (
     CLOSING,
     RUNNING,
 )
+from broker.amqp.telling import connection_event, tell_of_channel
 from broker.amqp.translate import AmqpError
 from broker.core.errors import AccessRefused, TableError
+from broker.core.events import tell_login
 from broker.core.properties import decode_table
 from broker.version import VERSION
 
@@ -178,6 +180,7 @@ class Negotiation:
             return
         connection.user = answer
         connection.state = AWAIT_TUNE_OK
+        tell_login(connection.broker.events, connection, answer.name, self.mechanism.name)
         endpoint = connection.endpoint
         connection.write(tune_frame(endpoint.channel_max, endpoint.frame_max, endpoint.heartbeat_s))
 
@@ -186,6 +189,9 @@ class Negotiation:
         connection = self.connection
         connection.endpoint.logins_refused += 1
         log.warning("%s: login refused: %s", connection.peer, error.text)
+        if self.mechanism is not None:
+            name = self.mechanism.user_name
+            tell_login(connection.broker.events, connection, name, self.mechanism.name, error.text)
         if self.hears_refusal:
             assert self.mechanism is not None
             text = (
@@ -237,6 +243,8 @@ class Negotiation:
         if connection.heartbeat_s:
             connection.endpoint.heartbeats.watch(connection)
         connection.endpoint.connections_opened += 1
+        if connection.broker.events.wanted:
+            connection.broker.events.tell("connection.created", **connection_event(connection))
         connection.write(OPEN_OK)
 
     def on_update_secret(self, new_secret: bytes, reason: str) -> None:
@@ -269,6 +277,7 @@ class Negotiation:
             connection.broker.presence.open_channel(connection.user.name)
             connection.open_channel(number)
             connection.endpoint.channels_opened += 1
+            tell_of_channel(connection, "channel.created", number)
             connection.write(CHANNEL_OPEN_OK_START + number.to_bytes(2, "big") + CHANNEL_OPEN_OK_END)
         elif payload[:4] == b"\x00\x14\x00\x29" and frame_type == 1:
             return  # a late close-ok
@@ -292,6 +301,7 @@ class Negotiation:
 
     def end_channel(self, channel: Channel) -> None:
         """The channel's number is free again."""
+        tell_of_channel(self.connection, "channel.closed", channel.number)
         self.connection.endpoint.on_channel_ended(channel)
         self.connection.broker.presence.close_channel(self.connection.user.name)
         self.connection.forget_channel(channel.number)
@@ -383,12 +393,15 @@ class Negotiation:
                 consumer.stop()
         for channel in list(connection.channels.values()):
             channel.close()
+            tell_of_channel(connection, "channel.closed", channel.number)
             connection.endpoint.on_channel_ended(channel)
             connection.broker.presence.close_channel(connection.user.name)
         connection.channels.clear()
         for queue in list(connection.endpoint.exclusive_queues.pop(connection, ())):
             vhost.remove_queue(queue)
         connection.broker.presence.leave(connection.user.name, vhost.name)
+        if connection.broker.events.wanted:
+            connection.broker.events.tell("connection.closed", **connection_event(connection))
         connection.vhost = None
 
 

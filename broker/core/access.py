@@ -33,6 +33,7 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 
 from broker.core import scram_verifier
 from broker.core.errors import AccessRefused, NotFound, PreconditionFailed
+from broker.core.events import Events
 from broker.core.scram_verifier import Verifier
 from storage.layout import Database, definition_key, definition_prefix
 
@@ -171,9 +172,10 @@ class Failures:
 class Access:
     """All users and permissions."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        """Empty until `restore`."""
+    def __init__(self, store: Store, clock: Clock, events: Events | None = None) -> None:
+        """Empty until `restore`. `events`: hears of edits."""
         self.store = store
+        self.events = events or Events(clock)
         self.users: dict[str, User] = {}
         self.generation = 0
         self.logins = 0
@@ -269,6 +271,7 @@ class Access:
         if algorithm != ARGON2ID and (algorithm not in SALTED or len(salted_parts(password_hash)[0]) < SALT_BYTES):
             raise PreconditionFailed(f"the password hash of user '{name}' is not one of {algorithm}")
         user = self.users.get(name)
+        known = user is not None
         if user is None:
             user = self.users[name] = User(name, password_hash, algorithm, tags, loopback_only)
         else:
@@ -277,6 +280,8 @@ class Access:
         user.scram = scram
         self.right.pop(name, None)
         self.put_user(user)
+        self.events.tell("user.password.changed" if known else "user.created", name=name)
+        self.events.tell("user.tags.set", name=name, tags=list(user.tags))
         return user
 
     def set_password(self, name: str, password: bytes) -> None:
@@ -286,12 +291,14 @@ class Access:
         user.scram = scram_verifier.derive(password, SCRAM_ITERATIONS)
         self.right.pop(name, None)
         self.put_user(user)
+        self.events.tell("user.password.changed", name=name)
 
     def set_tags(self, name: str, tags: Iterable[str]) -> None:
         """Replace a user's tags. Raises NotFound."""
         user = self.user(name)
         user.tags = tuple(tags)
         self.put_user(user)
+        self.events.tell("user.tags.set", name=name, tags=list(user.tags))
 
     def delete_user(self, name: str) -> None:
         """Remove a user with all permissions. Raises NotFound."""
@@ -302,6 +309,7 @@ class Access:
         self.right.pop(name, None)
         self.store.delete(Database.DEFINITIONS, definition_key("user", "", name))
         self.changed(user)
+        self.events.tell("user.deleted", name=name)
 
     def set_permission(self, vhost: str, name: str, configure: str, write: str, read: str) -> None:
         """Replace a user's permission in a vhost. Raises NotFound, PreconditionFailed."""
@@ -310,6 +318,7 @@ class Access:
         value = {"vhost": vhost, "user": name, "configure": configure, "write": write, "read": read}
         self.store.put(Database.DEFINITIONS, definition_key("permission", vhost, name), msgpack.packb(value))
         self.changed(user)
+        self.events.tell("permission.created", **value)
 
     def clear_permission(self, vhost: str, name: str) -> None:
         """Shut a user out of a vhost. Raises NotFound for an unknown user."""
@@ -317,6 +326,7 @@ class Access:
         user.permissions.pop(vhost, None)
         self.store.delete(Database.DEFINITIONS, definition_key("permission", vhost, name))
         self.changed(user)
+        self.events.tell("permission.deleted", user=name, vhost=vhost)
 
     def delete_vhost(self, vhost: str) -> None:
         """The vhost is gone, and with it all permissions in it."""

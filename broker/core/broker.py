@@ -18,6 +18,7 @@ from broker.core.access import Access
 from broker.core.binding import EXCHANGE, QUEUE
 from broker.core.delayed import Delayed
 from broker.core.errors import InvalidPath
+from broker.core.events import Events
 from broker.core.intake import Intake
 from broker.core.parameters import Parameters
 from broker.core.presence import Presence
@@ -67,10 +68,11 @@ class Broker:
         self.store = store
         self.clock = clock
         self.limits = limits
+        self.events = Events(clock)
         self.vhosts: dict[str, VirtualHost] = {}
-        self.access = Access(store, clock)
+        self.access = Access(store, clock, self.events)
         self.delayed = Delayed(store, clock, self.publish_delayed)
-        self.parameters = Parameters(store)
+        self.parameters = Parameters(store, self.events)
         self.presence = Presence(self.parameters)
         self.alarms: dict[str, str] = {}
         self.publishing: set[Blockable] = set()
@@ -162,6 +164,7 @@ class Broker:
         if name not in self.vhosts:
             self.vhosts[name] = VirtualHost(self, name)
             self.put_definition(layout.definition_key("vhost", name), {"name": name})
+            self.events.tell("vhost.created", name=name)
         return self.vhosts[name]
 
     def delete_vhost(self, name: str) -> None:
@@ -179,6 +182,7 @@ class Broker:
         self.parameters.forget_vhost(name)
         del self.vhosts[name]
         self.delete_definition(layout.definition_key("vhost", name))
+        self.events.tell("vhost.deleted", name=name)
 
     def put_definition(self, key: bytes, value: dict[str, Any]) -> None:
         """Make a definition outlive a restart, with the open batch."""
@@ -205,10 +209,12 @@ class Broker:
         self.queues_deleted += 1
         for word, count in queue.counts.items():
             self.deleted_counts[word] = self.deleted_counts.get(word, 0) + count
+        self.events.tell("queue.deleted", name=queue.name, vhost=queue.vhost.name)
 
     def on_exchange_deleted(self, exchange: Exchange) -> None:
         """Keep a deleted exchange's counts, too."""
         self.deleted_exchange_counts.update(exchange.counts)
+        self.events.tell("exchange.deleted", name=exchange.name, vhost=exchange.vhost.name)
 
     def exchange_counts(self) -> dict[str, int]:
         """Published, routed (each target counted), unroutable and returned, over all exchanges there ever were."""
@@ -243,6 +249,8 @@ class Broker:
     def raise_alarm(self, name: str, reason: str) -> None:
         """A resource runs short: connections that publish are blocked from now on."""
         first = not self.alarms
+        if name not in self.alarms:
+            self.events.tell("alarm.set", name=name, reason=reason)
         self.alarms[name] = reason
         if first:
             for connection in list(self.publishing):
@@ -250,7 +258,10 @@ class Broker:
 
     def clear_alarm(self, name: str) -> None:
         """The resource is there again."""
-        if self.alarms.pop(name, None) is not None and not self.alarms:
+        if self.alarms.pop(name, None) is None:
+            return
+        self.events.tell("alarm.cleared", name=name)
+        if not self.alarms:
             for connection in list(self.publishing):
                 connection.unblock()
 

@@ -12,10 +12,13 @@ from typing import Any
 import msgpack
 
 from broker.core.errors import NotFound, PreconditionFailed
+from broker.core.events import Events
 from storage.layout import Database, definition_key, definition_prefix
 
 VHOST_LIMITS = ("max-connections", "max-queues")
 USER_LIMITS = ("max-connections", "max-channels")
+LIMITS = ("vhost-limits", "user-limits")
+"""The components under which limits are kept; they have events of their own."""
 NAMES_MAX = 10_000
 """Parameters of all kinds together."""
 SCAN_SLICE = 1000
@@ -26,9 +29,10 @@ Key = tuple[str, str, str]
 class Parameters:
     """Of the whole broker. A parameter has a component, a vhost ("" where it is global) and a name."""
 
-    def __init__(self, store: Any) -> None:
-        """Empty until `restore`."""
+    def __init__(self, store: Any, events: Events) -> None:
+        """Empty until `restore`. `events`: hears of what is set and cleared."""
         self.store = store
+        self.events = events
         self.values: dict[Key, Any] = {}
         self.vhost_limits: dict[str, dict[str, int]] = {}
         self.user_limits: dict[str, dict[str, int]] = {}
@@ -66,19 +70,27 @@ class Parameters:
             raise NotFound(f"no parameter '{name}' of component '{component}'") from None
 
     def put(self, component: str, vhost: str, name: str, value: Any) -> None:
-        """Set one, with the open batch. Raises PreconditionFailed at the limit."""
+        """Set one, with the open batch. Raises PreconditionFailed at the limit, or for what cannot be kept."""
         key = (component, vhost, name)
         if key not in self.values and len(self.values) >= NAMES_MAX:
             raise PreconditionFailed(f"there are {NAMES_MAX} parameters already")
-        self.values[key] = value
         kept = {"component": component, "vhost": vhost, "name": name, "value": value}
-        self.store.put(Database.DEFINITIONS, definition_key("parameter", *key), msgpack.packb(kept))
+        try:
+            packed = msgpack.packb(kept)
+        except (OverflowError, ValueError) as error:
+            raise PreconditionFailed(f"the value of parameter '{name}' cannot be kept: {error}") from None
+        self.values[key] = value
+        self.store.put(Database.DEFINITIONS, definition_key("parameter", *key), packed)
+        if component not in LIMITS:
+            self.events.tell("parameter.set", **kept)
 
     def remove(self, component: str, vhost: str, name: str) -> None:
         """Forget one. Raises NotFound."""
         self.get(component, vhost, name)
         del self.values[(component, vhost, name)]
         self.store.delete(Database.DEFINITIONS, definition_key("parameter", component, vhost, name))
+        if component not in LIMITS:
+            self.events.tell("parameter.cleared", component=component, vhost=vhost, name=name)
 
     def forget_vhost(self, vhost: str) -> None:
         """The vhost is gone, and with it what was set for it."""
@@ -94,24 +106,28 @@ class Parameters:
         limits = changed_limits(self.vhost_limits.get(vhost, {}), name, value, VHOST_LIMITS)
         self.vhost_limits[vhost] = limits
         self.put("vhost-limits", vhost, "limits", limits)
+        self.events.tell("vhost.limits.set", name=vhost, limits=limits)
 
     def set_user_limit(self, user: str, name: str, value: int) -> None:
         """`max-connections` or `max-channels`. Raises PreconditionFailed."""
         limits = changed_limits(self.user_limits.get(user, {}), name, value, USER_LIMITS)
         self.user_limits[user] = limits
         self.put("user-limits", "", user, limits)
+        self.events.tell("user.limits.set", name=user, limits=limits)
 
     def clear_vhost_limit(self, vhost: str, name: str) -> None:
         """No limit any more."""
         limits = {word: value for word, value in self.vhost_limits.get(vhost, {}).items() if word != name}
         self.vhost_limits[vhost] = limits
         self.put("vhost-limits", vhost, "limits", limits)
+        self.events.tell("vhost.limits.cleared", name=vhost, limit=name)
 
     def clear_user_limit(self, user: str, name: str) -> None:
         """No limit any more."""
         limits = {word: value for word, value in self.user_limits.get(user, {}).items() if word != name}
         self.user_limits[user] = limits
         self.put("user-limits", "", user, limits)
+        self.events.tell("user.limits.cleared", name=user, limit=name)
 
     def vhost_limit(self, vhost: str, name: str) -> int | None:
         """The limit, or None where there is none."""

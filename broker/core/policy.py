@@ -143,6 +143,7 @@ class Policies:
         self.of_kind(policy.operator)[policy.name] = policy
         self.vhost.put_definition(definition_kind(policy.operator), policy.name, policy.value())
         self.apply()
+        self.vhost.broker.events.tell("policy.set", vhost=self.vhost.name, **policy.value())
 
     def remove(self, name: str, operator: bool = False) -> None:
         """Forget a policy. Raises NotFound."""
@@ -150,6 +151,7 @@ class Policies:
             raise NotFound(f"no {definition_kind(operator)} '{name}' in vhost '{self.vhost.name}'")
         self.vhost.delete_definition(definition_kind(operator), name)
         self.apply()
+        self.vhost.broker.events.tell("policy.cleared", vhost=self.vhost.name, name=name, operator=operator)
 
     def clear(self) -> None:
         """The vhost goes: forget all of them."""

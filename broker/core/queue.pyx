@@ -6,14 +6,15 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from broker.core.clock cimport Clock
 from broker.core.consumers cimport Consumers
-from broker.core.entry cimport ENTRY_DURABLE, ENTRY_REDELIVERED, entry_t, ring_at, ring_remove
+from broker.core.entry cimport ENTRY_DURABLE, ENTRY_REDELIVERED, entry_t, ring_at
 from broker.core.ledger cimport ledger_unaccounted
 from broker.core.message cimport message_view
 from broker.core.ready cimport ReadyList
 from broker.core.target cimport REFUSED, ROUTED, STORED, Consumer, Target
 from storage.interface cimport SLOT_DURABLE, SLOT_REDELIVERED, Store
-from storage.records cimport MESSAGE_PERSISTENT, message_ref, message_size, message_t, message_unref
+from storage.records cimport MESSAGE_PERSISTENT, message_ref, message_t, message_unref
 
+from broker.core import object_events
 from broker.core.errors import AccessRefused
 from broker.core.unused import UnusedWatch
 
@@ -350,6 +351,7 @@ cdef class Queue(Target):
     def add_consumer(self, Consumer consumer):
         """From now on the consumer gets its share (after `check_consumer`)."""
         self.consumers.add(consumer)
+        object_events.consumer_created(self, consumer)
         self.last_used_ms = self.clock.now_ms
         self.wake()
 
@@ -357,6 +359,7 @@ cdef class Queue(Target):
         """The consumer wants no more. The last one of an auto-delete queue takes the queue with it."""
         if not self.consumers.remove(consumer):
             return
+        object_events.consumer_deleted(self, consumer)
         self.last_used_ms = self.clock.now_ms
         if self.auto_delete and self.consumers.count == 0 and not self.deleted:
             self.vhost.remove_queue(self)
@@ -383,6 +386,7 @@ cdef class Queue(Target):
             if watch is not None:
                 watch.cancel()
         for consumer in self.consumers.clear():
+            object_events.consumer_deleted(self, consumer)
             (<Consumer>consumer).cancelled_by_queue()
         return removed
 
@@ -549,10 +553,7 @@ cdef bint serve_past_head(Queue queue, ReadyList level) except -1:
     for index in range(1, min(level.front.count, <size_t>NO_LOCAL_LOOK_AHEAD)):
         consumer = queue.consumers.next(ring_at(&level.front, index).message)
         if consumer is not None:
-            ring_remove(&level.front, index, &entry)
-            level.count -= 1
-            level.bytes -= entry.message.body_size
-            level.memory_bytes -= message_size(entry.message)
+            level.take(index, &entry)
             queue.ready_count -= 1
             queue.hand_over(consumer, &entry)
             return True

@@ -42,6 +42,7 @@ cdef class ReadyList:
     # The first entry, read from disk if need be; NULL when empty. Valid until the next call.
     cdef entry_t* peek(self) except? NULL
     cdef int pop(self, entry_t* entry) except -1                    # only after a `peek` that gave one
+    cdef int take(self, size_t index, entry_t* entry) except -1     # out of the front's middle
     cdef int add_run(self, uint64_t segment, uint32_t first_slot, uint32_t count, uint64_t bytes) except -1
     cdef int page_out(self) except -1
     cdef int page_in(self) except -1

@@ -3,7 +3,7 @@
 from libc.stdlib cimport free, malloc, realloc
 
 from broker.core.entry cimport (
-    ENTRY_DURABLE, ENTRY_REDELIVERED, entry_t, ring_at, ring_clear, ring_insert, ring_pop, ring_push,
+    ENTRY_DURABLE, ENTRY_REDELIVERED, entry_t, ring_at, ring_clear, ring_insert, ring_pop, ring_push, ring_remove,
 )
 from storage.interface cimport SLOT_DURABLE, SLOT_REDELIVERED, Store, loaded_t
 from storage.records cimport message_size, message_unref
@@ -70,6 +70,13 @@ cdef class ReadyList:
         self.memory_bytes -= message_size(entry.message)
         if self.count == 0 and self.front.capacity > 1024:
             ring_clear(&self.front)         # an empty queue owns no more memory than one that never was full
+        return 0
+
+    cdef int take(self, size_t index, entry_t* entry) except -1:
+        ring_remove(&self.front, index, entry)
+        self.count -= 1
+        self.bytes -= entry.message.body_size
+        self.memory_bytes -= message_size(entry.message)
         return 0
 
     cdef int add_run(self, uint64_t segment, uint32_t first_slot, uint32_t count, uint64_t bytes) except -1:

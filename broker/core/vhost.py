@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from broker.core import arguments as argument_rules
-from broker.core import carbon_copies
+from broker.core import carbon_copies, object_events
 from broker.core.binding import EXCHANGE, QUEUE, Binding, identity
 from broker.core.dead_letters import DeadLetters
 from broker.core.errors import (
@@ -156,17 +156,22 @@ class VirtualHost:
             name, type_name, durable=durable, auto_delete=auto_delete, internal=internal, arguments=arguments
         )
         if durable:
-            self.put_definition(
-                "exchange",
-                name,
-                {
-                    "type": type_name,
-                    "auto_delete": auto_delete,
-                    "internal": internal,
-                    "arguments": encode_table(arguments),
-                },
-            )
+            self.put_exchange(exchange)
+        object_events.exchange_created(exchange)
         return exchange
+
+    def put_exchange(self, exchange: Exchange) -> None:
+        """Make a durable exchange's definition outlive a restart, with the open batch."""
+        self.put_definition(
+            "exchange",
+            exchange.name,
+            {
+                "type": exchange.type,
+                "auto_delete": exchange.auto_delete,
+                "internal": exchange.internal,
+                "arguments": encode_table(exchange.arguments),
+            },
+        )
 
     def delete_exchange(self, name: str, *, if_unused: bool = False) -> None:
         """Delete the exchange and its bindings, if it is there (RabbitMQ: deleting what is gone succeeds)."""
@@ -264,6 +269,7 @@ class VirtualHost:
         queue = self.make_queue(name, store_id, durable, auto_delete, owner if exclusive else None, arguments, settings)
         if durable and not exclusive:
             self.put_queue(queue)
+        object_events.queue_created(queue)
         return queue
 
     def put_queue(self, queue: Queue) -> None:
@@ -382,6 +388,7 @@ class VirtualHost:
             raise LimitExceeded(f"vhost '{self.name}' has its limit of {self.limits.bindings_max} bindings")
         self.add_binding(binding)
         self.put_binding(binding)
+        object_events.binding_created(binding, self)
         return binding
 
     def put_binding(self, binding: Binding) -> None:
@@ -442,6 +449,7 @@ class VirtualHost:
         self.forget_routes(source, binding.key)
         if source.durable and binding.destination.durable:
             self.broker.delete_definition(binding.definition_key(self.name))
+        object_events.binding_deleted(binding, self)
         return bool(source.auto_delete and not source.bindings and not source.deleted)
 
     def forget_routes(self, exchange: Exchange, binding_key: bytes) -> None:

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from broker.core.errors import CoreError
+from broker.core.events import ACTING_USER
 from broker.management import metrics
 from broker.management.asked import ADMINISTRATOR, MAY_LOG_IN, USER, body_of, field, has_tag, require
 from broker.management.observed import ObservedServer
@@ -142,13 +143,24 @@ class Management:
         peer = request.remote or ""
         try:
             name, password = basic_credentials(request.headers.get("Authorization", ""))
-            user = self.server.broker.access.authenticate(name, password, is_loopback(peer), peer)
-        except (ValueError, CoreError) as error:
+        except ValueError as error:
             raise refused(str(error)) from None
+        try:
+            user = self.server.broker.access.authenticate(name, password, is_loopback(peer), peer)
+        except CoreError as error:
+            self._tell_login("failure", name, peer, error=str(error))
+            raise refused(str(error)) from None
+        self._tell_login("success", name, peer)
+        ACTING_USER.set(name)  # in this request's task
         if not has_tag(user, MAY_LOG_IN):
             raise refused("Not management user")
         request[USER] = user
         return await handler(request)
+
+    def _tell_login(self, outcome: str, name: str, peer: str, **more: str) -> None:
+        self.server.broker.events.tell(
+            f"user.authentication.{outcome}", name=name, peer_host=peer, connection_type="http", **more
+        )
 
     # ── endpoints that belong to no kind of object ────────────────────────────────────────────────────────────────
 

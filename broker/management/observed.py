@@ -30,6 +30,10 @@ class ObservedBroker(Protocol):
         """Why publishers wait, by name; empty where they need not."""
 
     @property
+    def events(self) -> Any:
+        """core.events.Events."""
+
+    @property
     def intake(self) -> Any:
         """core.intake.Intake: what publishers have begun."""
 

@@ -51,7 +51,11 @@ def on_packet(connection: MqttConnection, first: int, body: bytes) -> None:
         return
     if connection.state == AWAIT_AUTH and packet not in (Packet.AUTH, Packet.DISCONNECT):
         raise protocol_error(f"{packet.name} comes before CONNACK")  # MQTT 5 §3.1.4
-    ON_PACKET[packet](connection, packet, body)
+    events = connection.broker.events
+    if events.listeners and connection.user is not None:
+        events.act_as(connection.user.name, ON_PACKET[packet], connection, packet, body)
+    else:
+        ON_PACKET[packet](connection, packet, body)
 
 
 def on_second_connect(_connection: MqttConnection, _packet: Packet, _body: bytes) -> None:
@@ -190,6 +194,8 @@ def release(connection: MqttConnection) -> None:
     connection.authentication = None
     if connection.is_present:
         connection.is_present = False
+        if connection.broker.events.wanted:
+            connection.broker.events.tell("connection.closed", **handshake.fields(connection))
         connection.broker.presence.leave(connection.user.name, connection.vhost.name)
     session = connection.leave()
     if was_running:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from broker.core.errors import AccessRefused, LimitExceeded
+from broker.core.events import connection_fields, tell_login
 from broker.mqtt import control, will
 from broker.mqtt.authentication import Authentication, Step
 from broker.mqtt.packets import Connect, decode_auth, decode_connect, encode_auth, encode_connack
@@ -69,7 +70,9 @@ def on_auth(connection: MqttConnection, body: bytes) -> None:
         step = connection.authentication.on_auth(auth)
     except MqttError as error:
         if error.reason == Reason.NOT_AUTHORIZED:
-            connection.counters.logins_refused += 1
+            login = connection.authentication.login
+            name = login.name_given if login is not None else ""
+            refuse(connection, name, connection.authentication.method, error.text)
         raise
     go_on(connection, step)
 
@@ -80,6 +83,7 @@ def go_on(connection: MqttConnection, step: Step) -> None:
     if step.user is not None and connect is not None:
         vhost_name, _ = vhost_and_user(authentication.name_given, connection.endpoint.vhost_name)
         connection.user, connection.username = step.user, authentication.name_given
+        tell_login(connection.broker.events, connection, step.user.name, authentication.method)
         enter(connection, vhost_name)
         accept(connection, connect, step.data)
         return
@@ -91,21 +95,39 @@ def log_in(connection: MqttConnection, connect: Connect) -> None:
     """Name and password, or nobody where that is allowed; and the vhost. Raises MqttError."""
     endpoint, access = connection.endpoint, connection.broker.access
     loopback = is_loopback(connection.peer)
-    vhost_name = endpoint.vhost_name
+    vhost_name, name, mechanism = endpoint.vhost_name, endpoint.anonymous_user, "ANONYMOUS"
     try:
         if connect.username is None:
             if endpoint.anonymous == "never" or (endpoint.anonymous == "loopback" and not loopback):
                 raise AccessRefused("a user name is needed")
             connection.user = access.admit_external(endpoint.anonymous_user, loopback)
         else:
+            mechanism = "PLAIN"
             vhost_name, name = vhost_and_user(connect.username, vhost_name)
             password = connect.password or b""
             connection.user = access.authenticate(name, password, loopback, host_of(connection.peer))
     except AccessRefused as error:
-        connection.counters.logins_refused += 1
+        refuse(connection, name, mechanism, error.text)
         raise MqttError(Reason.BAD_USER_NAME_OR_PASSWORD, error.text) from None
     connection.username = connect.username
+    tell_login(connection.broker.events, connection, name, mechanism)
     enter(connection, vhost_name)
+
+
+def refuse(connection: MqttConnection, name: str, mechanism: str, text: str) -> None:
+    """A login that failed: count it, and tell."""
+    connection.counters.logins_refused += 1
+    tell_login(connection.broker.events, connection, name, mechanism, text)
+
+
+def fields(connection: MqttConnection) -> dict[str, Any]:
+    """The connection, for an event."""
+    session = connection.session
+    return {
+        **connection_fields(connection),
+        "client_id": session.client_id if session is not None else "",
+        "timeout": connection.keep_alive_s,
+    }
 
 
 def enter(connection: MqttConnection, vhost_name: str) -> None:
@@ -172,6 +194,8 @@ def accept(connection: MqttConnection, connect: Connect, last_data: bytes = b"")
         connect.is_bridge,
     )
     connection.run(session)
+    if connection.broker.events.wanted:
+        connection.broker.events.tell("connection.created", **fields(connection))
     endpoint.keep_alives.watch(connection)
     granted = terms(connection, connect, client_id, session.expiry_interval_s, last_data)
     connack = encode_connack(connect.version, present, Reason.SUCCESS, granted, connection.packet_bytes_max)

@@ -83,6 +83,7 @@ class Sessions:
         if session is None:
             session = Session(self, vhost, client_id)
             self.by_name[vhost.name, client_id] = session
+            self.broker.events.tell("mqtt.session.created", client_id=client_id, vhost=vhost.name)
         if session.expiry_timer is not None:
             session.expiry_timer.cancel()
             session.expiry_timer = None
@@ -132,6 +133,7 @@ class Sessions:
         if session.ended:
             return
         session.end()
+        self.broker.events.tell("mqtt.session.deleted", client_id=session.client_id, vhost=session.vhost.name)
         will.publish(session)  # [MQTT-3.1.3-9] not later than the session's end
         if session.expiry_timer is not None:
             session.expiry_timer.cancel()
