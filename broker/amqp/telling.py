@@ -20,7 +20,7 @@ def connection_event(connection: AmqpConnection) -> dict[str, Any]:
         "timeout": connection.heartbeat_s,
         "frame_max": connection.frame_max,
         "channel_max": connection.channel_max,
-        "client_properties": decode_table(connection.raw_client_properties),
+        "client_properties": decode_table(connection.raw_client_properties or bytes(4)),
     }
 
 
