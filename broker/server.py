@@ -99,6 +99,7 @@ class Server:
             str(directory),
             durability=settings.durability.mode,
             interval_ms=settings.durability.interval_ms,
+            linger_ms=settings.limits.batch_linger_ms,
             journal_bytes=settings.durability.journal_bytes,
             disk_free_min_bytes=settings.disk_free_min_bytes,
         )

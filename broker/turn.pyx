@@ -31,7 +31,7 @@ cdef class BrokerTurn(TurnHooks):
         self.seal_later()
 
     cdef void seal_later(self) noexcept:
-        """Durability `interval`: what is not yet to be sealed must not wait for the next traffic."""
+        """What is not yet to be sealed (durability `interval`, or nobody waits) must not wait for the next traffic."""
         cdef int64_t wait_ms = self.store.next_seal_ms()
         if wait_ms > 0 and not self.seal_is_due:
             self.seal_is_due = True

@@ -19,7 +19,7 @@ cdef enum:
     SPARSE_SHARE = 4                    # sparse: one slot of this many still lives
     COMPACT_BYTES_MAX = 16777216        # read for compaction by one batch
     TIDY_MS = 1000                      # how often compaction is thought of; a segment rests as long before it
-    INTERVAL_BYTES_MAX = 67108864       # in interval mode, a batch that holds this much is sealed early
+    LINGERING_BYTES_MAX = 67108864      # a batch that holds this much does not wait for the interval, nor linger
 
 cdef int64_t monotonic_ms() noexcept nogil
 
@@ -28,7 +28,8 @@ cdef class BatchStore(OpenBatch):
     cdef int64_t tidy_ms
     cdef int64_t tidy_due_ms
     cdef readonly int64_t interval_ms   # 0: fsync before anybody is told
-    cdef int64_t interval_due_ms
+    cdef readonly int64_t linger_ms     # how long a batch that nobody waits for is kept open after the one before
+    cdef int64_t sealed_at_ms           # the last one was; 0: the next is due
     cdef bint failed
     cdef readonly bint closed
     cdef public object journal          # None, or called with each sealed batch as bytes (see `replay.py`)
@@ -41,6 +42,7 @@ cdef class BatchStore(OpenBatch):
     cdef batch_t* take_committed(self) except? NULL      # NULL: nothing yet. Also calls `set_status`
     cdef int set_status(self, str status, str text) except -1
 
+    cdef int64_t seal_due_ms(self) noexcept
     cdef int ask_contributors(self) except -1
     cdef int gather_changes(self) except -1
     cdef int change_segment(self, segment_t* segment) except -1

@@ -32,8 +32,8 @@ cdef int64_t monotonic_ms() noexcept nogil:
 
 
 cdef class BatchStore(OpenBatch):
-    def __init__(self, *, str durability="fsync", int64_t interval_ms=0, int64_t segment_bytes_max=SEGMENT_BYTES_MAX,
-                 int64_t tidy_ms=TIDY_MS, object on_status=None):
+    def __init__(self, *, str durability="fsync", int64_t interval_ms=0, int64_t linger_ms=0,
+                 int64_t segment_bytes_max=SEGMENT_BYTES_MAX, int64_t tidy_ms=TIDY_MS, object on_status=None):
         if durability not in ("fsync", "interval", "memory"):
             raise ValueError(f"no durability {durability!r}")
         if durability == "interval" and interval_ms < 1:
@@ -42,6 +42,7 @@ cdef class BatchStore(OpenBatch):
             raise ValueError("segment_bytes_max must be at least 1")
         self.durability = durability
         self.interval_ms = interval_ms if durability == "interval" else 0
+        self.linger_ms = linger_ms
         self.segment_bytes_max = segment_bytes_max
         self.tidy_ms = tidy_ms
         self.on_status = on_status
@@ -121,6 +122,12 @@ cdef class BatchStore(OpenBatch):
             segment.flags &= ~SEGMENT_SPARSE
         return 0
 
+    cdef int64_t seal_due_ms(self) noexcept:
+        """When the open batch may be sealed. Somebody waits: now. In interval mode, or where nobody does: not yet."""
+        if self.interval_ms:
+            return self.sealed_at_ms + self.interval_ms
+        return self.sealed_at_ms if self.waiters else self.sealed_at_ms + self.linger_ms
+
     cpdef bint seal(self):
         cdef int64_t now_ms
         cdef uint64_t number
@@ -136,7 +143,7 @@ cdef class BatchStore(OpenBatch):
         if self.in_flight != NULL:
             return False
         now_ms = monotonic_ms()
-        if self.interval_ms and now_ms < self.interval_due_ms and self.filling_bytes < INTERVAL_BYTES_MAX:
+        if now_ms < self.seal_due_ms() and self.filling_bytes < LINGERING_BYTES_MAX:
             return False
         if self.contributors:
             self.ask_contributors()
@@ -164,7 +171,7 @@ cdef class BatchStore(OpenBatch):
         self.filling_bytes = 0
         self.in_flight = batch
         self.sealed_waiters, self.waiters = self.waiters, self.sealed_waiters
-        self.interval_due_ms = now_ms + self.interval_ms
+        self.sealed_at_ms = now_ms
         self.batches_sealed += 1
         self.hand_over(batch)
         return True
@@ -173,7 +180,7 @@ cdef class BatchStore(OpenBatch):
         if self.in_flight != NULL or self.failed or self.closed:
             return -1
         if self.holds_anything() or self.waiters:
-            return max(0, self.interval_due_ms - monotonic_ms()) if self.interval_ms else 0
+            return max(0, self.seal_due_ms() - monotonic_ms())
         if self.sparse == NULL or self.status != "ok":
             return -1
         return max(0, self.tidy_due_ms - monotonic_ms())

@@ -37,6 +37,7 @@ ctypedef struct journal_t:
     uint64_t epoch
     uint64_t sequence                   # of the last batch that is on disk, here or in LMDB
     uint64_t prepared[2]                # bytes of each half that were written before: writing them again is quick
+    bint outrun[2]                      # records of the half's present lap went beyond that
     char* buffer                        # a record being made
     size_t capacity
     # counters: only the writer's thread writes them

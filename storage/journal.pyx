@@ -73,7 +73,9 @@ cdef int journal_append(journal_t* journal, int half, uint64_t at, uint64_t size
     journal.sequence += 1
     journal.records += 1
     journal.written_bytes += sizeof(header) + padded
-    journal.prepared[half] = max(journal.prepared[half], at + record_place(size))
+    if at + record_place(size) > journal.prepared[half]:
+        journal.prepared[half] = at + record_place(size)
+        journal.outrun[half] = True
     return 0
 
 
@@ -94,6 +96,7 @@ cdef void journal_prepare(journal_t* journal, int half, uint64_t used_bytes) noe
     cdef uint64_t end = min(journal.half_bytes, max(<uint64_t>PREPARE_BYTES_MIN, 4 * used_bytes))
     cdef uint64_t size
     cdef char* zeros
+    journal.outrun[half] = False
     if at >= end:
         return
     zeros = <char*>realloc(NULL, PREPARE_STEP_BYTES)

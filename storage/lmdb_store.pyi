@@ -21,6 +21,7 @@ class LmdbStore(LmdbReader):
         *,
         durability: str = "fsync",
         interval_ms: int = 0,
+        linger_ms: int = 0,
         map_bytes: int | None = None,
         disk_free_min_bytes: int = 50_000_000,
         journal_bytes: int = 67_108_864,

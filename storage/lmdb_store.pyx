@@ -305,7 +305,7 @@ cdef class LmdbStore(LmdbReader):
             raise StoreFailedError(f"the store in {self.directory} is closed")
         while True:
             self.collect()
-            self.interval_due_ms = 0
+            self.sealed_at_ms = 0
             self.seal()
             if self.failed:
                 raise StoreFailedError(self.status_text)

@@ -14,6 +14,7 @@ class MemoryStore(SegmentStore):
         state: State | None = None,
         durability: str = "memory",
         interval_ms: int = 0,
+        linger_ms: int = 0,
         segment_bytes_max: int = 4194304,
         tidy_ms: int = 1000,
         on_status: Callable[[str, str], object] | None = None,

@@ -73,8 +73,10 @@ cdef class MemoryStore(SegmentStore):
         if self.closed:
             raise StoreFailedError("the store is closed")
         self.collect()
+        self.sealed_at_ms = 0
         while self.seal():
             self.collect()
+            self.sealed_at_ms = 0
 
     def statistics(self):
         return {**self.counters(), "file_bytes": self.stored_bytes, "free_bytes": 0}

@@ -39,6 +39,7 @@ cdef enum:
     RETRY_MS_MIN = 100                  # while the disk is full
     RETRY_MS_MAX = 1000
     CHECKPOINT_MS = 1000                # what is journaled goes to LMDB so much later, or when half the journal is full
+    OUTRUN_SHARE = 20                   # … or in this part of the time, where the records outran the zeros
     STATUS_OK = 0
     STATUS_FULL = 1
     STATUS_FAILED = 2

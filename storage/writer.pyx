@@ -95,6 +95,13 @@ cdef void let_go(writer_t* writer) noexcept nogil:
     generation_free(gone)
 
 
+cdef int64_t checkpoint_due_us(writer_t* writer) noexcept nogil:
+    """When what is journaled goes to LMDB, by the monotonic clock. A half that has outrun its zeros goes soon: the
+    checkpointer writes more of them, and a commit over zeros is the quick one."""
+    return writer.active.started_us + (writer.checkpoint_us // OUTRUN_SHARE if writer.journal.outrun[writer.active.half]
+                                       else writer.checkpoint_us)
+
+
 cdef void freeze_if_due(writer_t* writer) noexcept nogil:
     cdef bint wanted
     if writer.frozen != NULL or writer.active.last_sequence == 0:
@@ -102,7 +109,7 @@ cdef void freeze_if_due(writer_t* writer) noexcept nogil:
     pthread_mutex_lock(&writer.mutex)
     wanted = writer.wanted_sequence > writer.stored_sequence
     pthread_mutex_unlock(&writer.mutex)
-    if wanted or monotonic_us() - writer.active.started_us >= writer.checkpoint_us:
+    if wanted or monotonic_us() >= checkpoint_due_us(writer):
         freeze(writer)                  # without memory for it: the next time
 
 
@@ -199,8 +206,7 @@ cdef int pause_ms(writer_t* writer) noexcept nogil:
     full = writer.status == STATUS_FULL
     pthread_mutex_unlock(&writer.mutex)
     if writer.active.last_sequence and writer.frozen == NULL:
-        return <int>max(<int64_t>1, min(<int64_t>RETRY_MS_MAX, (
-            writer.active.started_us + writer.checkpoint_us - monotonic_us()) // 1000 + 1))
+        return <int>max(<int64_t>1, min(<int64_t>RETRY_MS_MAX, (checkpoint_due_us(writer) - monotonic_us()) // 1000 + 1))
     return RETRY_MS_MAX if full else -1
 
 
@@ -247,8 +253,8 @@ cdef bint commit(writer_t* writer, batch_t* batch) noexcept nogil:
             writer.commits += 1
             writer.commit_us += took_us
             count_latency(writer.commit_latency, took_us)
-            look_at_disk(writer)
             finish(writer, batch)
+            look_at_disk(writer)        # whoever waits need not wait for this
             return False
         if result == EAGAIN:
             writer.waits += 1

@@ -137,6 +137,26 @@ def test_interval_mode_answers_before_the_disk_and_commits_at_most_every_so_ofte
     view.store.close()
 
 
+def test_what_nobody_waits_for_gathers_until_somebody_does(open_view: OpenView) -> None:
+    view = open_view(set(), linger_ms=60_000)
+    view.append(StoredMessage(b"first"), 1)
+    assert view.store.seal()  # long after the one before
+    committed(view.store)
+    view.append(StoredMessage(b"x"), 1)
+    assert not view.store.seal()
+    assert 0 < view.store.next_seal_ms() <= 60_000
+    told = wait_on(view.store)
+    assert view.store.next_seal_ms() == 0
+    assert view.store.seal()
+    committed(view.store)
+    assert len(told) == 1
+    view.append(StoredMessage(b"y"), 1)
+    assert not view.store.seal()
+    view.store.sync()  # asks for it
+    assert view.store.statistics()["open_batch_bytes"] == 0
+    view.store.close()
+
+
 def test_what_to_wait_for_is_known(view: StoreView) -> None:
     assert view.store.next_seal_ms() == -1
     place = view.append(StoredMessage(b"x" * 70_000), 1)

@@ -16,7 +16,7 @@ import pytest
 
 from storage.errors import StoreCorruptError, StoreFailedError, StoreVersionError
 from storage.inspect import report
-from storage.journal_file import JOURNAL_NAME
+from storage.journal_file import JOURNAL_NAME, written_bytes
 from storage.layout import Database
 from storage.lmdb_store import LmdbStore
 from storage.view import StoredMessage, StoreView
@@ -177,6 +177,20 @@ def test_the_journal_is_taken_over_a_while_after_a_batch_without_another_one(dat
     eventually(lambda: report(data)["slots_live"] == 1, what="the checkpoint")
     assert report(data)["journaled_batches"] == 0
     store.close()
+
+
+def test_a_half_whose_records_outran_its_zeros_is_taken_over_early_and_gets_more_of_them(data: Path) -> None:
+    store = opened(data, journal_bytes=8 << 20, checkpoint_ms=20_000)
+    file = os.open(data / JOURNAL_NAME, os.O_RDONLY)
+    try:
+        for half in range(2):
+            assert written_bytes(file, 4 << 20, half) < 1 << 20
+            journaled(store, half)
+            eventually(lambda: store.statistics()["checkpoints"] == half + 1, what="the checkpoint")  # noqa: B023
+            eventually(lambda: written_bytes(file, 4 << 20, half) >= 1 << 20, what="the zeros")  # noqa: B023
+    finally:
+        os.close(file)
+        store.close()
 
 
 def test_laps_of_the_journal_lose_nothing(data: Path, tmp_path: Path) -> None:
