@@ -59,7 +59,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     open_batch_bytes_max: int = 64 * MIB
     """Of messages that wait for the disk; above it connections that publish are not read until it has caught up."""
     batch_linger_ms: int = 5
-    """How long what nobody waits for (acknowledgements by consumers) may gather, so that the disk is free for who does."""
+    """How long what nobody waits for (acknowledgements by consumers) may gather, so that the disk is free."""
 
     # ── MQTT ──────────────────────────────────────────────────────────────────────────────────────────────────────
     mqtt_receive_max: int = 65_535

@@ -206,7 +206,8 @@ cdef int pause_ms(writer_t* writer) noexcept nogil:
     full = writer.status == STATUS_FULL
     pthread_mutex_unlock(&writer.mutex)
     if writer.active.last_sequence and writer.frozen == NULL:
-        return <int>max(<int64_t>1, min(<int64_t>RETRY_MS_MAX, (checkpoint_due_us(writer) - monotonic_us()) // 1000 + 1))
+        return <int>max(<int64_t>1, min(<int64_t>RETRY_MS_MAX,
+                                        (checkpoint_due_us(writer) - monotonic_us()) // 1000 + 1))
     return RETRY_MS_MAX if full else -1
 
 
