@@ -31,6 +31,8 @@ Bytes = Annotated[int, Meta(ge=0)]
 
 TLS_SECTIONS = ("amqp", "mqtt", "websocket")
 """The sections that have a `tls_port`."""
+PROXIED_SECTIONS = ("amqp", "mqtt", "websocket", "management")
+"""The sections that have a `proxy_protocol`."""
 
 
 class ConfigError(Exception):
@@ -66,6 +68,8 @@ class Amqp(Section, frozen=True):
     """Null: no plain listener."""
     tls_port: Port | None = None
     """Null: no TLS listener. Needs `tls.certificate` and `tls.key`. By custom 5671."""
+    proxy_protocol: bool = False
+    """Proxies of `proxy_protocol.trusted` say with a PROXY header in front of each connection who the client is."""
     frame_max: Annotated[int, Meta(ge=4096, le=16 * 1024 * 1024)] = 131_072
     channel_max: Annotated[int, Meta(ge=1, le=65535)] = 2047
     heartbeat_s: Annotated[int, Meta(ge=0, le=65535)] = 60
@@ -80,6 +84,8 @@ class Mqtt(Section, frozen=True):
     """Null: no plain listener."""
     tls_port: Port | None = None
     """Null: no TLS listener. Needs `tls.certificate` and `tls.key`. By custom 8883."""
+    proxy_protocol: bool = False
+    """Proxies of `proxy_protocol.trusted` say with a PROXY header in front of each connection who the client is."""
     vhost: Annotated[str, Meta(min_length=1, max_length=255)] = "/"
     """Where clients are that do not name one (`vhost:user`)."""
     anonymous: Literal["never", "loopback", "always"] = "loopback"
@@ -119,6 +125,8 @@ class WebSocket(Section, frozen=True):
     """Null: no plain listener."""
     tls_port: Port | None = None
     """Null: no TLS listener. Needs `tls.certificate` and `tls.key`. By custom 15676."""
+    proxy_protocol: bool = False
+    """Proxies of `proxy_protocol.trusted` say with a PROXY header in front of each connection who the client is."""
     on_management_port: bool = True
     """Serve the same paths on `management.port`, too."""
     on_plain_ports: bool = False
@@ -131,6 +139,13 @@ class WebSocket(Section, frozen=True):
     """Agree to permessage-deflate: fewer bytes for much more work."""
     ping_interval_s: Annotated[int, Meta(ge=0, le=86_400)] = 30
     """A peer that is silent for so long is asked; one that does not answer in as long is cut. 0: none is."""
+
+
+class ProxyProtocol(Section, frozen=True):
+    """Load balancers that speak the PROXY protocol, version 1 or 2."""
+
+    trusted: list[str] = field(default_factory=list)
+    """Addresses or networks whose PROXY header is believed, and must be there."""
 
 
 class Certificate(Section, frozen=True):
@@ -164,6 +179,8 @@ class Management(Section, frozen=True):
     address: str = "127.0.0.1"
     port: Port | None = 15672
     """Null: none."""
+    proxy_protocol: bool = False
+    """Proxies of `proxy_protocol.trusted` say with a PROXY header in front of each connection who the client is."""
 
 
 class Events(Section, frozen=True):
@@ -233,6 +250,7 @@ class Settings(Section, frozen=True):
     amqp: Amqp = field(default_factory=Amqp)
     mqtt: Mqtt = field(default_factory=Mqtt)
     tls: Tls = field(default_factory=Tls)
+    proxy_protocol: ProxyProtocol = field(default_factory=ProxyProtocol)
     websocket: WebSocket = field(default_factory=WebSocket)
     management: Management = field(default_factory=Management)
     metrics: Metrics = field(default_factory=Metrics)
@@ -356,11 +374,21 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "tls", f"expected {ports} as well: without it no listener uses the certificate"
     if tls.verify != "none" and not tls.ca:
         yield "tls.verify", f"expected tls.ca as well, to verify clients as `{tls.verify}`"
-    for index, proxy in enumerate(settings.websocket.trusted_proxies):
-        try:
-            ipaddress.ip_network(proxy, strict=False)
-        except ValueError:
-            yield f"websocket.trusted_proxies[{index}]", f"expected an address or a network, got `{proxy}`"
+    for key, proxies in (
+        ("websocket.trusted_proxies", settings.websocket.trusted_proxies),
+        ("proxy_protocol.trusted", settings.proxy_protocol.trusted),
+    ):
+        for index, proxy in enumerate(proxies):
+            try:
+                ipaddress.ip_network(proxy, strict=False)
+            except ValueError:
+                yield f"{key}[{index}]", f"expected an address or a network, got `{proxy}`"
+    proxied = [name for name in PROXIED_SECTIONS if getattr(settings, name).proxy_protocol]
+    if proxied and not settings.proxy_protocol.trusted:
+        yield f"{proxied[0]}.proxy_protocol", "expected proxy_protocol.trusted as well: whose headers are believed"
+    if settings.proxy_protocol.trusted and not proxied:
+        sections = " or ".join(f"{name}.proxy_protocol" for name in PROXIED_SECTIONS)
+        yield "proxy_protocol.trusted", f"expected {sections} as well: without it no listener reads a header"
     if settings.limits.http_head_bytes_max >= settings.limits.read_bytes_max:
         yield (
             "limits.http_head_bytes_max",

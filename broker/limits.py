@@ -40,6 +40,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     # ── a dialect's handshake ─────────────────────────────────────────────────────────────────────────────────────
     handshake_timeout_ms: int = 10_000
     """From the connection to its login."""
+    proxy_header_bytes_max: int = 4 * KIB
+    """A PROXY header of version 2 with all that it carries."""
 
     # ── a connection and its channels ─────────────────────────────────────────────────────────────────────────────
     message_bytes_max: int = 128 * MIB

@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,14 @@ from broker.memory_alarm import MemoryAlarm
 from broker.mqtt.connection import MqttConnection
 from broker.mqtt.endpoint import Endpoint as MqttEndpoint
 from broker.mqtt.observed import Observed as ObservedMqtt
-from broker.net.listener import Listener, join_address, listen
+from broker.net.listener import Listener, join_address
 from broker.net.loop_clock import LoopClock
 from broker.net.poller import Poller
+from broker.net.proxy_protocol import Proxies
 from broker.net.stream import StreamEdge
 from broker.net.tls import CertificateFiles, Certificates
 from broker.net.turn import Turn
+from broker.ports import Ports
 from broker.turn import BrokerTurn
 from broker.version import VERSION
 from broker.websocket.connection import WebSocketConnection
@@ -69,7 +72,6 @@ class Server:
         self.settings = settings
         self.started_at = time.time()
         self.restored = Restored(0, 0, 0.0)
-        self.listeners: list[Listener] = []
         self.stopped = False
         self._closing = AsyncExitStack()
 
@@ -164,6 +166,7 @@ class Server:
         self.streams = StreamEdge(loop, self.turn, pool, **shared)
         self._closing.callback(self.streams.close)
 
+        self.ports = Ports(self.settings, self.poller, self.streams, self._closing)
         self.certificates = self._read_certificates()
 
     def _read_certificates(self) -> Certificates | None:
@@ -188,27 +191,19 @@ class Server:
         settings = self.settings
         make_amqp, make_mqtt = self._amqp_factory(), self._mqtt_factory()
         self.websockets = websocket_endpoint(self.broker, settings, amqp=make_amqp, mqtt=make_mqtt)
-        await self._serve("amqp", "amqps", settings.amqp, make_amqp)
-        await self._serve("mqtt", "mqtts", settings.mqtt, make_mqtt)
-        await self._serve("websocket", "websocket-tls", settings.websocket, self._make_websocket)
+        context = self.certificates.context if self.certificates is not None else None
+        on_both = settings.websocket.on_plain_ports
+        ports, sniff = self.ports, lambda make: sniffing(self.websockets, make) if on_both else make
+        await ports.serve("amqp", settings.amqp, make_amqp, ("amqps", context), sniff)
+        await ports.serve("mqtt", settings.mqtt, make_mqtt, ("mqtts", context), sniff)
+        await ports.serve("websocket", settings.websocket, self._make_websocket, ("websocket-tls", context))
         management = Management(self)
         for name, section, make in (
             ("management", settings.management, management.api),
             ("metrics", settings.metrics, management.metrics),
         ):
             if section.port is not None:
-                site = await management.serve(make(), self._bind(name, section.address, section.port))
-                self._closing.push_async_callback(site)
-
-    async def _serve(self, name: str, tls_name: str, section: Any, factory: Callable[[Listener], Connection]) -> None:
-        """Listen on a section's `port` by the poller, and on its `tls_port` by the loop's transports."""
-        if section.port is not None:
-            on_both = name != "websocket" and self.settings.websocket.on_plain_ports
-            plain = sniffing(self.websockets, factory) if on_both else factory
-            self.poller.listen(self._bind(name, section.address, section.port).fileno(), self.listeners[-1], plain)
-        if section.tls_port is not None and self.certificates is not None:
-            listener = self._bind(tls_name, section.address, section.tls_port, self.certificates.context)
-            await self.streams.listen(listener, factory, self.settings.limits.handshake_timeout_ms / 1000)
+                await ports.serve_http(name, section, partial(management.serve, make()))
 
     def _make_websocket(self, listener: Any) -> Connection:
         return WebSocketConnection(self.websockets)
@@ -218,16 +213,11 @@ class Server:
         """What is served over WebSocket on the HTTP port, too."""
         return tuple(self.websockets.paths) if self.settings.websocket.on_management_port else ()
 
-    def adopt_websocket(self, transport: Any, head: bytes) -> Awaitable[None]:
+    def adopt_websocket(self, transport: Any, peer: tuple[str, int], head: bytes) -> Awaitable[None]:
         """Take a connection over from the HTTP server, with its request; returns when it is lost."""
         name = transport.get_extra_info("sockname") or ("", 0)
-        return self.streams.adopt(transport, join_address(*name[:2]), self._make_websocket, bytearray(head))
-
-    def _bind(self, name: str, address: str, port: int, tls: Any = None) -> Listener:
-        listener = listen(name, address, port, backlog=self.settings.limits.listen_backlog, tls=tls)
-        self._closing.callback(listener.close)
-        self.listeners.append(listener)
-        return listener
+        listener = join_address(*name[:2])
+        return self.streams.adopt(transport, listener, self._make_websocket, bytearray(head), join_address(*peer))
 
     def _amqp_factory(self) -> Callable[[Listener], Connection]:
         """Makes connections of the AMQP dialect."""
@@ -286,6 +276,11 @@ class Server:
         durability = self.settings.durability
         return durability.mode if durability.mode == "fsync" else f"{durability.mode} ({durability.interval_ms} ms)"
 
+    @property
+    def listeners(self) -> list[Listener]:
+        """What is listened on."""
+        return self.ports.listeners
+
     def connections(self) -> list[Connection]:
         """Every open connection of a dialect, whatever carries it."""
         return [getattr(each, "carried", None) or each for each in self._edge_connections()]
@@ -342,11 +337,16 @@ class Server:
         await committed
 
     @property
+    def proxies(self) -> Proxies:
+        """Whose PROXY headers count, and what was refused."""
+        return self.ports.proxies
+
+    @property
     def edge_counts(self) -> dict[str, int]:
         """What the edge counts: `accepted`, `refused` (too many), `accept_pauses` (out of descriptors)."""
         return {
             "accepted": self.poller.accepted_count + self.streams.accepted_count,
-            "refused": self.poller.refused_count + self.streams.refused_count,
+            "refused": self.ports.refused_count,
             "accept_pauses": self.poller.accept_pause_count,
         }
 
@@ -364,8 +364,7 @@ class Server:
     async def stop(self) -> None:
         """Accept no more, say farewell to every connection, commit, close. Raises StoreError if the commit fails."""
         started = time.monotonic()
-        self.poller.stop_listening()
-        self.streams.stop_listening()
+        self.ports.stop_listening()
         self.turn.enter()
         for connection in self._edge_connections():
             connection.shut_down("broker forced connection closure with reason 'shutdown'")

@@ -13,6 +13,7 @@ import binascii
 import ipaddress
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +24,7 @@ from broker.core.events import ACTING_USER
 from broker.management import metrics
 from broker.management.asked import ADMINISTRATOR, MAY_LOG_IN, USER, body_of, field, has_tag, require
 from broker.management.observed import ObservedServer
+from broker.management.proxied import Through, serve_proxied
 from broker.management.rates import Rates
 from broker.management.replies import ApiError, answer, bad_request, error_answer, refused, translated
 from broker.management.resources.connections import Connections
@@ -60,11 +62,16 @@ class Management:
         self.rates = Rates(time.monotonic)
         self.health = Health(server)
 
-    async def serve(self, application: web.Application, listener: Listening) -> Callable[[], Awaitable[None]]:
-        """Serve on a bound socket; what comes back stops it."""
+    async def serve(
+        self, application: web.Application, listener: Listening, through: Through | None = None
+    ) -> Callable[[], Awaitable[None]]:
+        """Serve on a bound socket; what comes back stops it. `through`: who accepts instead, and knows the clients."""
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
-        await web.SockSite(runner, listener.listening).start()
+        if through is None:
+            await web.SockSite(runner, listener.listening).start()
+        else:
+            through(partial(serve_proxied, runner))
         return runner.cleanup
 
     def api(self) -> web.Application:
@@ -189,7 +196,9 @@ class Management:
         lines = [b"%s %s HTTP/%d.%d" % (request.method.encode(), request.raw_path.encode(), *request.version)]
         lines += [b"%s: %s" % header for header in request.raw_headers]
         try:
-            await self.server.adopt_websocket(request.transport, b"\r\n".join(lines) + b"\r\n\r\n")
+            peer = request.protocol.peername
+            host, port = peer[:2] if isinstance(peer, tuple) else ("", 0)
+            await self.server.adopt_websocket(request.transport, (host, port), b"\r\n".join(lines) + b"\r\n\r\n")
         finally:
             # The transport has another protocol now, so nobody else tells this one.
             asyncio.get_running_loop().call_soon(request.protocol.connection_lost, None)

@@ -85,6 +85,14 @@ class BrokerMetrics(Collector):
             ("accept_pauses", "How often accepting stopped because the process had no descriptors left."),
         ):
             yield CounterMetricFamily(f"hubbub_connections_{name}", text, value=server.edge_counts[name])
+        proxies = server.proxies
+        yield CounterMetricFamily("hubbub_proxy_headers", "PROXY headers that were believed.", value=proxies.accepted)
+        refused = CounterMetricFamily(
+            "hubbub_proxy_refused", "Connections refused for their PROXY header, by reason.", labels=["reason"]
+        )
+        for reason, count in proxies.refused.items():
+            refused.add_metric([reason], count)
+        yield refused
         yield CounterMetricFamily(
             "hubbub_turns", "Turns of the event loop that did something.", value=server.turn.count
         )

@@ -132,6 +132,10 @@ class ObservedServer(Protocol):
         """Counters of the edge by name: accepted, refused, accept_pauses."""
 
     @property
+    def proxies(self) -> Any:
+        """net.proxy_protocol.Proxies: its counts."""
+
+    @property
     def connections_max(self) -> int:
         """One more is refused."""
 
@@ -162,7 +166,7 @@ class ObservedServer(Protocol):
     def websocket_paths(self) -> Iterable[str]:
         """What is served over WebSocket on the HTTP port, too."""
 
-    def adopt_websocket(self, transport: Any, head: bytes) -> Awaitable[None]:
+    def adopt_websocket(self, transport: Any, peer: tuple[str, int], head: bytes) -> Awaitable[None]:
         """Take a connection over, with the request that it began with; returns when it is lost."""
 
     async def publish(self, exchange: Any, message: Any) -> bool:

@@ -22,13 +22,14 @@ cdef class StreamEdge:
     cdef set links                                      # of StreamLink: its transport is there
     cdef readonly unsigned long long accepted_count
     cdef readonly unsigned long long refused_count
-    cdef StreamLink make_link(self, object listener, object factory)
+    cdef StreamLink make_link(self, object listener, object factory, str peer=*)
 
 
 cdef class StreamLink(Link):
     cdef StreamEdge edge
     cdef object listener
     cdef object factory
+    cdef str peer                                       # "": the transport's
     cdef object transport                               # None before and after
     cdef object linger_timer
     cdef object ended                                   # None, or the future of `adopt`

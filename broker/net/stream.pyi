@@ -1,6 +1,7 @@
 """Typed public signatures of `stream.pyx`."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -35,11 +36,20 @@ class StreamEdge:
         listener: object,
         factory: Callable[[Any], Connection],
         received: bytearray,
+        peer: str = "",
     ) -> asyncio.Future[None]: ...
     def stop_listening(self) -> None: ...
     async def listen(
         self, listener: Listener, factory: Callable[[Listener], Connection], handshake_timeout_s: float = ...
     ) -> asyncio.Server: ...
+    async def take(
+        self,
+        accepted: socket.socket,
+        peer: str,
+        listener: Listener,
+        factory: Callable[[Listener], Connection],
+        handshake_timeout_s: float = ...,
+    ) -> None: ...
     def close(self) -> None: ...
 
 class StreamLink(Link): ...

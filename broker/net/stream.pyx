@@ -72,12 +72,23 @@ cdef class StreamEdge:
         self.servers.append(server)
         return server
 
-    def adopt(self, transport, listener, factory, received):
+    async def take(self, accepted, peer, listener, factory, handshake_timeout_s=10.0):
+        """Serve a socket that somebody else has accepted, and who knows of whom: `peer`. OSError where TLS fails."""
+        def make():
+            return self.make_link(listener, factory, peer)
+
+        tls = {}
+        if listener.tls is not None:
+            tls = {"ssl": listener.tls, "ssl_handshake_timeout": handshake_timeout_s,
+                   "ssl_shutdown_timeout": self.linger_s}
+        await self.loop.connect_accepted_socket(make, accepted, **tls)
+
+    def adopt(self, transport, listener, factory, received, peer=""):
         """Take over a transport of the loop from another protocol, with the bytes that it has received.
 
-        Returns when the connection is lost.
+        `peer`: who is there, where that is not the transport's peer. Returns when the connection is lost.
         """
-        cdef StreamLink link = self.make_link(listener, factory)
+        cdef StreamLink link = self.make_link(listener, factory, peer)
         cdef const unsigned char[::1] view = received
         link.ended = self.loop.create_future()
         transport.set_protocol(link)
@@ -86,13 +97,14 @@ cdef class StreamEdge:
         link.feed(<const char*>&view[0], view.shape[0])
         return link.ended
 
-    cdef StreamLink make_link(self, object listener, object factory):
+    cdef StreamLink make_link(self, object listener, object factory, str peer=""):
         cdef StreamLink link = StreamProtocol.__new__(StreamProtocol, self.pool, self.high_bytes, self.bytes_max)
         link.edge = self
         link.turn = self.turn
         link.read_bytes_max = self.read_bytes_max
         link.listener = listener
         link.factory = factory
+        link.peer = peer
         return link
 
     def stop_listening(self):
@@ -135,8 +147,10 @@ cdef class StreamLink(Link):
             self.fail("internal error")
             return
         connection.tls = transport.get_extra_info("ssl_object")
-        host, port = (transport.get_extra_info("peername") or ("", 0))[:2]
-        self.open(connection, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", str(self.listener))
+        if not self.peer:
+            host, port = (transport.get_extra_info("peername") or ("", 0))[:2]
+            self.peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.open(connection, self.peer, str(self.listener))
 
     def get_buffer(self, size_hint):
         """Where the loop reads to: the shared buffer, with room in front for what is kept."""

@@ -58,6 +58,15 @@ def free_port() -> int:
         return port
 
 
+def accepts(address: tuple[str, int]) -> bool:
+    """Whether somebody listens there."""
+    try:
+        with socket.create_connection(address, timeout=1):
+            return True
+    except OSError:
+        return False
+
+
 def peer_name() -> str:
     return os.environ.get("HUBBUB_TEST_PEER", "hubbub")
 
@@ -125,11 +134,7 @@ class Server(ABC):
             time.sleep(0.02)
 
     def _accepts(self) -> bool:
-        try:
-            with socket.create_connection(self.address, timeout=1):
-                return True
-        except OSError:
-            return False
+        return accepts(self.address)
 
     def kill(self) -> None:
         """SIGKILL, as a power cut would: no farewell, no flush."""

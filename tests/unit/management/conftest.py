@@ -41,6 +41,7 @@ class ObservedCore:
         self.listeners = [SimpleNamespace(name="amqp", address="127.0.0.1", port=5672, tls=None)]
         self.certificates: Any = None
         self.edge_counts = {"accepted": 9, "refused": 1, "accept_pauses": 0}
+        self.proxies = SimpleNamespace(accepted=0, refused={"untrusted": 0})
         self.websocket_paths = ("/amqp",)
         self.websockets = SimpleNamespace(
             connections=[object()], opened=3, refused={404: 2}, closed={1000: 1}, timed_out={"ping": 1}
@@ -69,7 +70,7 @@ class ObservedCore:
     def connections(self) -> list[Any]:
         return [peer.connection for peer in self.core.peers]
 
-    async def adopt_websocket(self, transport: object, head: bytes) -> None:
+    async def adopt_websocket(self, transport: object, peer: tuple[str, int], head: bytes) -> None:
         raise AssertionError("nobody asked for a WebSocket")
 
     async def publish(self, exchange: Any, message: Any) -> bool:

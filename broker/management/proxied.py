@@ -1,0 +1,45 @@
+"""HTTP behind load balancers that say who the client is before the first request.
+
+Owns giving that address to whoever asks a request for its peer. Refuses to know how the proxy has said it: the
+composition root accepts, and hands each socket over with its client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    Requests = web.RequestHandler[web.Request]
+else:
+    Requests = web.RequestHandler
+
+Through = Callable[[Callable[[socket.socket, str], Awaitable[None]]], None]
+"""Is given what serves a socket, and the client's `192.0.2.1:50000`."""
+
+
+class ProxiedRequests(Requests):
+    """The requests of one connection."""
+
+    __slots__ = ("client",)
+
+    def __init__(self, served: Any, client: str) -> None:
+        """`served`: the runner's server."""
+        super().__init__(served, loop=asyncio.get_running_loop(), access_log=None)
+        host, _, port = client.rpartition(":")
+        self.client = (host.strip("[]"), int(port))
+
+    @property
+    def peername(self) -> tuple[str, int]:
+        """The client, and not who stands in front of it."""
+        return self.client
+
+
+async def serve_proxied(runner: web.AppRunner, accepted: socket.socket, client: str) -> None:
+    """Serve a socket that somebody else has accepted."""
+    served = runner.server
+    await asyncio.get_running_loop().connect_accepted_socket(lambda: ProxiedRequests(served, client), accepted)
