@@ -9,27 +9,23 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
-
-if TYPE_CHECKING:
-    Requests = web.RequestHandler[web.Request]
-else:
-    Requests = web.RequestHandler
 
 Through = Callable[[Callable[[socket.socket, str], Awaitable[None]]], None]
 """Is given what serves a socket, and the client's `192.0.2.1:50000`."""
 
 
-class ProxiedRequests(Requests):
+class ProxiedRequests(web.RequestHandler):
     """The requests of one connection."""
 
     __slots__ = ("client",)
 
     def __init__(self, served: Any, client: str) -> None:
         """`served`: the runner's server."""
-        super().__init__(served, loop=asyncio.get_running_loop(), access_log=None)
+        unlogged: Any = None
+        super().__init__(served, loop=asyncio.get_running_loop(), access_log=unlogged)
         host, _, port = client.rpartition(":")
         self.client = (host.strip("[]"), int(port))
 

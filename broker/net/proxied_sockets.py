@@ -128,7 +128,12 @@ class ProxiedSockets:
 
     async def _readable(self, accepted: socket.socket) -> None:
         ready: asyncio.Future[None] = self.loop.create_future()
-        self.loop.add_reader(accepted.fileno(), lambda: ready.done() or ready.set_result(None))
+
+        def tell() -> None:
+            if not ready.done():
+                ready.set_result(None)
+
+        self.loop.add_reader(accepted.fileno(), tell)
         try:
             await ready
         finally:

@@ -135,9 +135,19 @@ def test_mqtt_clients_are_known_by_their_own_address(
         client.tls_set_context(authority.client_context())
     client.username_pw_set("guest", "guest")
     came: list[bytes] = []
-    client.on_connect = lambda *_: client.subscribe("proxied/t", 1)
-    client.on_subscribe = lambda *_: client.publish("proxied/t", b"y" * 50_000, 1)
-    client.on_message = lambda _client, _data, message: came.append(message.payload)
+
+    @client.connect_callback()
+    def on_connect(*_: Any) -> None:
+        client.subscribe("proxied/t", 1)
+
+    @client.subscribe_callback()
+    def on_subscribe(*_: Any) -> None:
+        client.publish("proxied/t", b"y" * 50_000, 1)
+
+    @client.message_callback()
+    def on_message(_client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+        came.append(bytes(message.payload))
+
     client.connect(*proxied.address(port, version))
     client.loop_start()
     try:
