@@ -30,6 +30,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "queues": ("vhost", "name"),
     "bindings": ("vhost", "source", "destination_type", "destination", "routing_key", "arguments"),
 }
+OPERATOR_POLICY = "operator_policy"
 NOT_COMPARED = {"password_hash", "hashing_algorithm", "limits"}
 """A user's hash differs whenever it was set: the same password may have another one."""
 
@@ -65,7 +66,7 @@ def import_definitions(api: Api, file: Any, dry_run: bool, prune: bool) -> None:
         raise CommandFailed(f"{file.name}: expected JSON: {error}") from None
     if not isinstance(wanted, dict):
         raise CommandFailed(f"{file.name}: expected an object of definitions")
-    found = api.get("definitions")
+    found, wanted = unfolded(api.get("definitions")), unfolded(wanted)
     added, changed, extra = difference(found, wanted)
     for sign, rows in (("+", added), ("~", changed), ("-", extra if prune else [])):
         for section, row in rows:
@@ -79,6 +80,20 @@ def import_definitions(api: Api, file: Any, dry_run: bool, prune: bool) -> None:
     api.post("definitions", wanted)
     if prune:
         remove(api, extra)
+
+
+def unfolded(document: Row) -> Row:
+    """The document with operator policies in a section of their own: RabbitMQ has them among the parameters."""
+    parameters = [row for row in document.get("parameters", []) if isinstance(row, dict)]
+    folded = [row for row in parameters if row.get("component") == OPERATOR_POLICY]
+    if not folded:
+        return document
+    own = [{"vhost": row["vhost"], "name": row["name"], **row["value"]} for row in folded]
+    return {
+        **document,
+        "parameters": [row for row in parameters if row.get("component") != OPERATOR_POLICY],
+        "operator_policies": [*document.get("operator_policies", []), *own],
+    }
 
 
 def key_of(section: str, row: Row) -> tuple[str, ...]:

@@ -264,11 +264,16 @@ class Access:
     ) -> User:
         """Create or change a user whose password is hashed already: `algorithm` is argon2id or one of RabbitMQ's names.
 
+        An empty hash of RabbitMQ's is no password's: such a user logs in by a certificate, or not at all.
+
         Raises PreconditionFailed for a hash that cannot be verified.
         """
         if not name:
             raise PreconditionFailed("a user's name cannot be empty")
-        if algorithm != ARGON2ID and (algorithm not in SALTED or len(salted_parts(password_hash)[0]) < SALT_BYTES):
+        verifiable = algorithm == ARGON2ID or (
+            algorithm in SALTED and (not password_hash or len(salted_parts(password_hash)[0]) == SALT_BYTES)
+        )
+        if not verifiable:
             raise PreconditionFailed(f"the password hash of user '{name}' is not one of {algorithm}")
         user = self.users.get(name)
         known = user is not None

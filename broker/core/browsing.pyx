@@ -1,8 +1,10 @@
 """Taking messages out of a queue by hand: see browsing.pxd."""
 
 from broker.core.entry cimport ENTRY_REDELIVERED, entry_t
+from broker.core.exchange import accept_all
 from broker.core.message cimport message_view
 from broker.core.queue cimport COMPLETE, DISCARD, REQUEUE, Queue
+from broker.core.target cimport REFUSED, ROUTED
 
 OUTCOMES = {
     "ack_requeue_true": REQUEUE,
@@ -44,6 +46,31 @@ def take(Queue queue, int count, str mode, bytes_max) -> list:
     if held:
         queue.wake()
     return taken
+
+
+def move(Queue source, Queue destination, int count, bytes_max) -> int:
+    """Up to `count` messages from the front of one queue to the end of another, of `bytes_max` bytes or a little more.
+
+    Each arrives and leaves with the same batch: a crash leaves it in one of them. One that the destination refuses
+    stays where it was, and ends it. Returns how many were moved.
+    """
+    cdef entry_t entry
+    cdef int moved = 0
+    cdef int outcome
+    size = 0
+    while moved < count and size < bytes_max:
+        if not source.get(&entry, False):
+            break
+        message = message_view(entry.message)
+        size += message.body_size
+        outcome = accept_all(message.again(message.routing_key), [destination])
+        if outcome & REFUSED or not outcome & ROUTED:
+            source.settle(&entry, REQUEUE)
+            break
+        source.settle(&entry, COMPLETE)
+        moved += 1
+    source.wake()
+    return moved
 
 
 cdef class Held:

@@ -12,7 +12,7 @@ import base64
 import binascii
 import ipaddress
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,12 +26,22 @@ from broker.management.asked import ADMINISTRATOR, MAY_LOG_IN, USER, body_of, fi
 from broker.management.observed import ObservedServer
 from broker.management.proxied import Through, serve_proxied
 from broker.management.rates import Rates
-from broker.management.replies import ApiError, answer, bad_request, error_answer, refused, translated
+from broker.management.replies import (
+    ApiError,
+    answer,
+    bad_request,
+    error_answer,
+    login_failed,
+    not_found,
+    refused,
+    translated,
+)
 from broker.management.resources.connections import Connections
 from broker.management.resources.definitions import Definitions
 from broker.management.resources.exchanges import Exchanges
 from broker.management.resources.health import Health
 from broker.management.resources.mqtt import Mqtt
+from broker.management.resources.nodes import Nodes
 from broker.management.resources.overview import Overview
 from broker.management.resources.policies import ParameterEndpoints, PolicyEndpoints
 from broker.management.resources.queues import Queues
@@ -43,6 +53,9 @@ CONTENT_SECURITY_POLICY = "default-src 'self'; img-src 'self' data:; style-src '
 """Nothing is loaded from elsewhere; charts colour their legend by a style attribute."""
 
 Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+METHODS = ("HEAD", "GET", "POST", "PUT", "DELETE", "OPTIONS")
+"""In RabbitMQ's order."""
 
 REQUEST_BYTES_MAX = 64 * 1024 * 1024
 """Of a request's body: definitions of a large broker, or one message."""
@@ -84,6 +97,7 @@ class Management:
         application.router.add_static("/ui", UI)
         for resource in (
             Overview(server, rates),
+            Nodes(server, rates),
             Queues(server, rates),
             Exchanges(server, rates),
             Connections(server, rates),
@@ -126,12 +140,12 @@ class Management:
             return error_answer(translated(error))
         except web.HTTPRequestEntityTooLarge:
             return error_answer(ApiError(413, "payload_too_large", f"a body has at most {REQUEST_BYTES_MAX} bytes"))
+        except web.HTTPMethodNotAllowed as error:
+            return not_allowed(request, error.allowed_methods)
         except web.HTTPException as error:
-            word = "Object Not Found" if error.status == 404 else error.reason
-            failed = error_answer(ApiError(error.status, word, "Not Found" if error.status == 404 else error.reason))
-            if "Allow" in error.headers:
-                failed.headers["Allow"] = error.headers["Allow"]
-            return failed
+            return error_answer(
+                not_found() if error.status == 404 else ApiError(error.status, error.reason, error.reason)
+            )
 
     @web.middleware
     async def _within_turn(self, request: web.Request, handler: Endpoint) -> web.StreamResponse:
@@ -147,6 +161,8 @@ class Management:
         """HTTP basic authentication (RFC 7617) by the broker's users; health is for everybody, WebSockets ask."""
         if request.path.startswith("/health/") or request.path in ("/api/auth", *self.server.websocket_paths):
             return await handler(request)
+        if isinstance(request.match_info.http_exception, web.HTTPNotFound):
+            raise not_found()  # there is no such path, for nobody
         peer = request.remote or ""
         try:
             name, password = basic_credentials(request.headers.get("Authorization", ""))
@@ -156,7 +172,8 @@ class Management:
             user = self.server.broker.access.authenticate(name, password, is_loopback(peer), peer)
         except CoreError as error:
             self._tell_login("failure", name, peer, error=str(error))
-            raise refused(str(error)) from None
+            # Whether it is the name or the password is nobody's business; how long to wait is.
+            raise login_failed("Login failed" if error.text.endswith("invalid credentials") else error.text) from None
         self._tell_login("success", name, peer)
         ACTING_USER.set(name)  # in this request's task
         if not has_tag(user, MAY_LOG_IN):
@@ -203,6 +220,16 @@ class Management:
             # The transport has another protocol now, so nobody else tells this one.
             asyncio.get_running_loop().call_soon(request.protocol.connection_lost, None)
         return web.Response()
+
+
+def not_allowed(request: web.Request, methods: Iterable[str]) -> web.Response:
+    """405, or the answer to OPTIONS: what may be done here (RFC 9110 §9.3.7)."""
+    allow = {"Allow": ", ".join(each for each in METHODS if each in {*methods, "OPTIONS"})}
+    if request.method == "OPTIONS":
+        return web.Response(headers=allow)
+    failed = error_answer(ApiError(405, "Method Not Allowed", f"{request.method} is not for this path"))
+    failed.headers.update(allow)
+    return failed
 
 
 def basic_credentials(header: str) -> tuple[str, bytes]:

@@ -21,6 +21,8 @@ ADMINISTRATOR, MONITORING, POLICYMAKER, MANAGEMENT = "administrator", "monitorin
 MAY_LOG_IN = {ADMINISTRATOR, MONITORING, POLICYMAKER, MANAGEMENT}
 SEES_ALL = {ADMINISTRATOR, MONITORING}
 SETS_POLICIES = {ADMINISTRATOR, POLICYMAKER}
+NOT_ONE_OF = {frozenset({ADMINISTRATOR}): "Not administrator user", frozenset(SEES_ALL): "Not monitor user"}
+"""RabbitMQ's words for who lacks a tag."""
 
 USER = web.RequestKey("user", User)
 """Where the login leaves the user in a request."""
@@ -43,8 +45,7 @@ def require(request: web.Request, tags: set[str]) -> User:
     """The user, if it has one of the tags."""
     user = user_of(request)
     if not has_tag(user, tags):
-        words = " or ".join(sorted(tags))
-        raise refused(f"Not {words} user")
+        raise refused(NOT_ONE_OF.get(frozenset(tags), "User not authorised to access object"))
     return user
 
 
@@ -81,16 +82,26 @@ def check_right(request: web.Request, vhost: str, verb: str, what: str, name: st
 
 async def body_of(request: web.Request) -> dict[str, Any]:
     """The JSON object of the body; an empty body is an empty object."""
-    text = await request.text()
-    if not text.strip():
-        return {}
     try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise bad_request(f"body is not JSON: {error}") from None
+        text = await request.text()
+        value = json.loads(text) if text.strip() else {}
+    except (ValueError, LookupError, RecursionError) as error:  # not JSON, not UTF-8, no such charset, too deep
+        raise bad_request(f"not_json: {error}") from None
+    if isinstance(value, str):
+        raise bad_request(
+            "invalid payload: the request body JSON-decoded to a string. Is the input doubly-JSON-encoded?"
+        )
     if not isinstance(value, dict):
-        raise bad_request(f"expected a JSON object, got {kind(value)}")
+        raise bad_request(f"not_json: expected an object, got {kind(value)}")
     return value
+
+
+def needs(body: dict[str, Any], *names: str) -> dict[str, Any]:
+    """The body, if it has all these fields; what is missing is named in RabbitMQ's way."""
+    missing = [f"{{key_missing,{name}}}" for name in names if name not in body]
+    if missing:
+        raise bad_request(f"[{','.join(missing)}]")
+    return body
 
 
 def field(body: dict[str, Any], name: str, expected: type | tuple[type, ...], default: Any = MISSING) -> Any:

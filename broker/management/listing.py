@@ -13,11 +13,13 @@ from typing import Any
 from aiohttp import web
 
 from broker.management.asked import number_of
+from broker.management.rates import KINDS, AskedRates, Rates, Window
 from broker.management.replies import ApiError, answer, bad_request
 
 ROWS_PER_SLICE = 200
 PAGE_SIZE_DEFAULT = 100
 PAGE_SIZE_MAX = 500
+AGE_S_MAX = 86_400
 REGEX_MAX = 1000
 """Characters of a name filter: it is matched against every name."""
 
@@ -40,14 +42,14 @@ async def listing(request: web.Request, rows: Iterable[dict[str, Any]]) -> web.R
     if request.query.get("sort"):
         key = request.query["sort"].split(".")
         found.sort(key=lambda row: sortable(value_at(row, key)), reverse=request.query.get("sort_reverse") == "true")
-    wanted = [column for column in request.query.get("columns", "").split(",") if column]
+    wanted = columns_of(request)
     if "page" not in request.query:
         return answer(found if not wanted else [selected(row, wanted) for row in found])
-    page = number_of(request, "page", 1, 1, 2**31)
-    size = number_of(request, "page_size", PAGE_SIZE_DEFAULT, 1, PAGE_SIZE_MAX)
+    page, size = page_of(request)
     pages = max(1, -(-len(found) // size))
     if page > pages:
-        raise ApiError(400, "page_out_of_range", f"page out of range, page: {page}, pages: {pages}")
+        reason = f"Page out of range, page: {page} page size: {size}, len: {len(found)}"
+        raise ApiError(400, "page_out_of_range", reason)
     items = found[(page - 1) * size : page * size]
     return answer(
         {
@@ -60,6 +62,42 @@ async def listing(request: web.Request, rows: Iterable[dict[str, Any]]) -> web.R
             "total_count": total,
         }
     )
+
+
+def columns_of(request: web.Request) -> list[str]:
+    """`columns=name,message_stats.publish`: what the answer is narrowed to; empty: all of it."""
+    return [column for column in request.query.get("columns", "").split(",") if column]
+
+
+def narrowed(request: web.Request, row: dict[str, Any]) -> web.Response:
+    """A single object, narrowed to the columns that the query asks for."""
+    wanted = columns_of(request)
+    return answer(selected(row, wanted) if wanted else row)
+
+
+def asked_rates(request: web.Request, rates: Rates) -> AskedRates:
+    """Rates, with the samples that the query asks for: `lengths_age=60&lengths_incr=5`, in seconds; one needs both."""
+    windows = {
+        kind: Window(
+            number_of(request, f"{kind}_age", 1, 1, AGE_S_MAX), number_of(request, f"{kind}_incr", 1, 1, AGE_S_MAX)
+        )
+        for kind in KINDS
+        if f"{kind}_age" in request.query and f"{kind}_incr" in request.query
+    }
+    return AskedRates(rates, windows)
+
+
+def page_of(request: web.Request) -> tuple[int, int]:
+    """`page` and `page_size`."""
+    page, size = request.query.get("page", "1"), request.query.get("page_size", str(PAGE_SIZE_DEFAULT))
+    try:
+        found = int(page), int(size)
+    except ValueError:
+        raise bad_request("Pagination parameters are invalid") from None
+    if found[0] < 1 or not 1 <= found[1] <= PAGE_SIZE_MAX:
+        reason = f"Invalid pagination parameters: page number {found[0]}, page size {found[1]}"
+        raise ApiError(400, "invalid_pagination_parameters", reason)
+    return found
 
 
 def filtered(request: web.Request, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

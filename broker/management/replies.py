@@ -41,6 +41,11 @@ def refused(reason: str) -> ApiError:
     return ApiError(401, "not_authorised", reason)
 
 
+def login_failed(reason: str) -> ApiError:
+    """401 for who could not log in: RabbitMQ spells the word with a z here."""
+    return ApiError(401, "not_authorized", reason)
+
+
 def translated(error: errors.CoreError) -> ApiError:
     """The core's refusal as an HTTP status."""
     if isinstance(error, errors.NotFound | errors.InvalidPath):

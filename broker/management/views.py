@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from broker.core.properties import decode_table
-from broker.management.rates import Rates
+from broker.management.rates import DATA_RATES, LENGTHS, AskedRates
 
 NODE = "hubbub@localhost"
 
@@ -28,6 +28,8 @@ MESSAGE_STATS = {
     "ack": ("acknowledged",),
     "redeliver": ("redelivered",),
 }
+TYPES_SHORT = {"commonName": "CN", "organizationName": "O", "organizationalUnitName": "OU", "countryName": "C"}
+"""Attribute types of a distinguished name, as RFC 4514 abbreviates them."""
 EXCHANGE_STATS = {"publish_in": ("published",), "publish_out": ("routed",)}
 
 
@@ -52,14 +54,13 @@ def plain(value: object) -> Any:
 # ── queues and exchanges ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def queue(vhost: Any, each: Any, rates: Rates) -> dict[str, Any]:
-    """One element of `GET /api/queues`."""
-    counts = each.counts
+def queue_head(vhost: Any, each: Any) -> dict[str, Any]:
+    """What is said of a queue without looking at its messages."""
     policies = vhost.policies
     policy = policies.for_queue(each.name, each.settings.queue_type)
     operator = policies.for_queue(each.name, each.settings.queue_type, operator=True)
     owner = each.exclusive_owner
-    head = {
+    return {
         "name": each.name,
         "vhost": vhost.name,
         "node": NODE,
@@ -77,16 +78,23 @@ def queue(vhost: Any, each: Any, rates: Rates) -> dict[str, Any]:
             **(operator.definition if operator is not None else {}),
         },
     }
+
+
+def queue_totals(each: Any) -> dict[str, int]:
+    """How many messages a queue has."""
     return {
-        **head,
-        **rates.with_rates(
-            ("queue", vhost.name, each.name, "depth"),
-            {
-                "messages": each.ready_count + each.unacked_count,
-                "messages_ready": each.ready_count,
-                "messages_unacknowledged": each.unacked_count,
-            },
-        ),
+        "messages": each.ready_count + each.unacked_count,
+        "messages_ready": each.ready_count,
+        "messages_unacknowledged": each.unacked_count,
+    }
+
+
+def queue(vhost: Any, each: Any, rates: AskedRates) -> dict[str, Any]:
+    """One element of `GET /api/queues`."""
+    counts = each.counts
+    return {
+        **queue_head(vhost, each),
+        **rates.with_rates(("queue", vhost.name, each.name, "depth"), queue_totals(each), LENGTHS),
         "message_bytes": each.ready_bytes + each.unacked_bytes,
         "message_bytes_ready": each.ready_bytes,
         "message_bytes_unacknowledged": each.unacked_bytes,
@@ -107,7 +115,7 @@ def owner_details(owner: Any) -> dict[str, Any]:
     return connection_details(owner) if hasattr(owner, "peer") else {}
 
 
-def exchange(vhost: Any, each: Any, rates: Rates) -> dict[str, Any]:
+def exchange(vhost: Any, each: Any, rates: AskedRates) -> dict[str, Any]:
     """One element of `GET /api/exchanges`."""
     policy = vhost.policies.for_exchange(each.name)
     stats = message_stats(each.counts, EXCHANGE_STATS)
@@ -170,6 +178,11 @@ def connection_name(each: Any) -> str:
     return f"{each.peer} -> {each.listener}"
 
 
+def channel_name(each: Any) -> str:
+    """`127.0.0.1:50000 -> 127.0.0.1:5672 (1)`: RabbitMQ's name."""
+    return f"{connection_name(each.connection)} ({each.number})"
+
+
 def address(text: str) -> tuple[str, int]:
     """Host and port of `127.0.0.1:5000` or `[::1]:5000`."""
     host, _, port = text.rpartition(":")
@@ -194,7 +207,7 @@ def vhost_name(each: Any) -> str:
     return vhost.name if vhost is not None else ""
 
 
-def connection(each: Any, rates: Rates) -> dict[str, Any]:
+def connection(each: Any, rates: AskedRates) -> dict[str, Any]:
     """One element of `GET /api/connections`."""
     name = connection_name(each)
     host, port = address(each.listener)
@@ -203,12 +216,14 @@ def connection(each: Any, rates: Rates) -> dict[str, Any]:
     octets = rates.with_rates(
         ("connection", each.number),
         {"recv_oct": output.bytes_received, "send_oct": output.bytes_sent},
+        DATA_RATES,
     )
     return {
         "name": name,
         "node": NODE,
         "vhost": vhost_name(each),
         "user": user_name(each),
+        "user_who_performed_action": user_name(each),
         "protocol": getattr(each, "protocol", ""),
         "state": "blocked" if getattr(each, "is_blocked", False) else "running",
         "type": "network",
@@ -216,6 +231,8 @@ def connection(each: Any, rates: Rates) -> dict[str, Any]:
         "host": host,
         "port": port,
         "ssl": each.tls is not None,
+        **tls_details(each.tls),
+        "send_pend": output.pending_bytes,
         "channels": len(getattr(each, "channels", ())),
         "channel_max": getattr(each, "channel_max", 0),
         "frame_max": getattr(each, "frame_max", 0),
@@ -228,15 +245,37 @@ def connection(each: Any, rates: Rates) -> dict[str, Any]:
     }
 
 
-def channel(each: Any, rates: Rates) -> dict[str, Any]:
+def tls_details(tls: Any) -> dict[str, str | None]:
+    """What is known of a connection's TLS; all of it null where it has none."""
+    version, cipher, shown = (
+        (tls.version(), tls.cipher(), tls.getpeercert() or {}) if tls is not None else ("", None, {})
+    )
+    return {
+        "ssl_protocol": version or None,
+        "ssl_cipher": cipher[0] if cipher else None,
+        "ssl_key_exchange": None,
+        "ssl_hash": None,
+        "peer_cert_subject": distinguished_name(shown.get("subject")),
+        "peer_cert_issuer": distinguished_name(shown.get("issuer")),
+        "peer_cert_validity": f"{shown['notBefore']} - {shown['notAfter']}" if "notAfter" in shown else None,
+    }
+
+
+def distinguished_name(parts: Any) -> str | None:
+    """`O=Example,CN=client`, of what ssl.SSLSocket.getpeercert gives."""
+    return ",".join(f"{TYPES_SHORT.get(key, key)}={value}" for part in parts for key, value in part) if parts else None
+
+
+def channel(each: Any, rates: AskedRates) -> dict[str, Any]:
     """One element of `GET /api/channels`."""
     parent = each.connection
     return {
-        "name": f"{connection_name(parent)} ({each.number})",
+        "name": channel_name(each),
         "number": each.number,
         "node": NODE,
         "vhost": each.vhost.name,
         "user": each.user.name,
+        "user_who_performed_action": each.user.name,
         "connection_details": connection_details(parent),
         "state": "flow" if each.is_stopped else "running",
         "confirm": each.confirms,
@@ -246,6 +285,7 @@ def channel(each: Any, rates: Rates) -> dict[str, Any]:
         "messages_unconfirmed": each.published - each.accepted_up_to if each.confirms else 0,
         "messages_uncommitted": 0,
         "acks_uncommitted": 0,
+        "pending_raft_commands": 0,
         "prefetch_count": each.consumer_prefetch_count,
         "global_prefetch_count": each.prefetch_count,
         "message_stats": rates.with_rates(
@@ -257,19 +297,24 @@ def channel(each: Any, rates: Rates) -> dict[str, Any]:
 def consumers(vhost: Any) -> Iterator[dict[str, Any]]:
     """The elements of `GET /api/consumers/VHOST`."""
     for queue in list(vhost.queues.values()):
-        for each in list(queue.consumers):
-            channel = getattr(each, "channel", None)
-            yield {
-                "consumer_tag": each.tag,
-                "queue": {"name": queue.name, "vhost": vhost.name},
-                "channel_details": channel_details(channel) if channel is not None else {},
-                "ack_required": not each.no_ack,
-                "exclusive": each.exclusive,
-                "active": each.is_active,
-                "activity_status": "single_active" if queue.consumers.single_active and each.is_active else "up",
-                "prefetch_count": getattr(each, "prefetch_count", 0),
-                "arguments": plain(each.arguments or {}),
-            }
+        yield from consumers_of(vhost, queue)
+
+
+def consumers_of(vhost: Any, queue: Any) -> Iterator[dict[str, Any]]:
+    """Those of one queue."""
+    for each in list(queue.consumers):
+        channel = getattr(each, "channel", None)
+        yield {
+            "consumer_tag": each.tag,
+            "queue": {"name": queue.name, "vhost": vhost.name},
+            "channel_details": channel_details(channel) if channel is not None else {},
+            "ack_required": not each.no_ack,
+            "exclusive": each.exclusive,
+            "active": each.is_active,
+            "activity_status": "single_active" if queue.consumers.single_active and each.is_active else "up",
+            "prefetch_count": getattr(each, "prefetch_count", 0),
+            "arguments": plain(each.arguments or {}),
+        }
 
 
 def channel_details(each: Any) -> dict[str, Any]:
@@ -277,7 +322,7 @@ def channel_details(each: Any) -> dict[str, Any]:
     parent = each.connection
     host, port = address(parent.peer)
     return {
-        "name": f"{connection_name(parent)} ({each.number})",
+        "name": channel_name(each),
         "number": each.number,
         "connection_name": connection_name(parent),
         "node": NODE,

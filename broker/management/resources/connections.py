@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from aiohttp import web
 
 from broker.management import views
-from broker.management.asked import SEES_ALL, has_tag, user_of, vhost_of
-from broker.management.listing import listing
+from broker.management.asked import SEES_ALL, has_tag, sees_vhost, user_of, vhost_of
+from broker.management.listing import asked_rates, listing, narrowed
 from broker.management.observed import ObservedServer
 from broker.management.rates import Rates
-from broker.management.replies import answer, no_content, not_found, refused
+from broker.management.replies import no_content, not_found, refused
 
 
 class Connections:
@@ -48,9 +48,17 @@ class Connections:
             if name and (sees_all or name == user.name):
                 yield each
 
-    def row(self, each: Any) -> dict[str, Any]:
-        """A connection, shown."""
-        return views.connection(each, self.rates)
+    def shown(self, request: web.Request, connections: Iterable[Any]) -> Iterator[dict[str, Any]]:
+        """Connections as rows."""
+        rates = asked_rates(request, self.rates)
+        for each in connections:
+            yield views.connection(each, rates)
+
+    def shown_channels(self, request: web.Request, channels: Iterable[Any]) -> Iterator[dict[str, Any]]:
+        """Channels as rows."""
+        rates = asked_rates(request, self.rates)
+        for each in channels:
+            yield views.channel(each, rates)
 
     def named(self, request: web.Request) -> Any:
         """The connection that the path names."""
@@ -62,23 +70,23 @@ class Connections:
 
     async def list_all(self, request: web.Request) -> web.Response:
         """Every connection that the user may see."""
-        return await listing(request, map(self.row, self.visible(request)))
+        return await listing(request, self.shown(request, self.visible(request)))
 
     async def list_user(self, request: web.Request) -> web.Response:
         """The connections of a user."""
         wanted = request.match_info["user"]
-        rows = (self.row(each) for each in self.visible(request) if views.user_name(each) == wanted)
-        return await listing(request, rows)
+        found = (each for each in self.visible(request) if views.user_name(each) == wanted)
+        return await listing(request, self.shown(request, found))
 
     async def list_vhost(self, request: web.Request) -> web.Response:
         """The connections of a vhost."""
         vhost = vhost_of(self.server, request)
-        rows = (self.row(each) for each in self.visible(request) if views.vhost_name(each) == vhost.name)
-        return await listing(request, rows)
+        found = (each for each in self.visible(request) if views.vhost_name(each) == vhost.name)
+        return await listing(request, self.shown(request, found))
 
     async def show(self, request: web.Request) -> web.Response:
         """One connection."""
-        return answer(self.row(self.named(request)))
+        return narrowed(request, next(self.shown(request, [self.named(request)])))
 
     async def close(self, request: web.Request) -> web.Response:
         """Say farewell (`X-Reason` gives the words) and close."""
@@ -109,35 +117,33 @@ class Connections:
 
     async def channels(self, request: web.Request) -> web.Response:
         """Every channel."""
-        return await listing(request, (views.channel(each, self.rates) for each in self.all_channels(request)))
+        return await listing(request, self.shown_channels(request, self.all_channels(request)))
 
     async def channels_of(self, request: web.Request) -> web.Response:
         """The channels of a connection."""
         channels = list(getattr(self.named(request), "channels", {}).values())
-        return await listing(request, (views.channel(each, self.rates) for each in channels))
+        return await listing(request, self.shown_channels(request, channels))
 
     async def channels_of_vhost(self, request: web.Request) -> web.Response:
         """The channels of a vhost."""
         vhost = vhost_of(self.server, request)
-        rows = (views.channel(each, self.rates) for each in self.all_channels(request) if each.vhost is vhost)
-        return await listing(request, rows)
+        found = (each for each in self.all_channels(request) if each.vhost is vhost)
+        return await listing(request, self.shown_channels(request, found))
 
     async def show_channel(self, request: web.Request) -> web.Response:
-        """One channel."""
+        """One channel. How much it publishes to which exchange, and takes from which queue, is not counted: no rows."""
         wanted = request.match_info["name"]
         for each in self.all_channels(request):
-            row = views.channel(each, self.rates)
-            if row["name"] == wanted:
+            if views.channel_name(each) == wanted:
+                row = next(self.shown_channels(request, [each]))
                 held = [tag for tag in views.consumers(each.vhost) if tag["channel_details"].get("name") == wanted]
-                return answer({**row, "consumer_details": held})
+                return narrowed(request, {**row, "consumer_details": held, "publishes": [], "deliveries": []})
         raise not_found()
 
     async def consumers(self, request: web.Request) -> web.Response:
         """Every consumer of the vhosts that the user may see."""
         user = user_of(request)
-        vhosts = [
-            each for each in self.server.broker.vhosts.values() if has_tag(user, SEES_ALL) or user.may_access(each.name)
-        ]
+        vhosts = [each for each in self.server.broker.vhosts.values() if sees_vhost(user, each.name)]
         return await listing(request, (row for vhost in vhosts for row in views.consumers(vhost)))
 
     async def consumers_of_vhost(self, request: web.Request) -> web.Response:

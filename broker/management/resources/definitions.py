@@ -21,7 +21,10 @@ from broker.management.replies import answer, bad_request
 from broker.management.resources.policies import policy, policy_of
 from broker.management.resources.users import SHA256, tags_of
 from broker.management.resources.vhosts import permission
+from broker.version import VERSION
 
+OPERATOR_POLICY = "operator_policy"
+"""The component under which RabbitMQ keeps them."""
 COMPATIBLE_VERSION = "3.13.0"
 """The RabbitMQ release whose format this is: importers look at it."""
 
@@ -36,6 +39,8 @@ class Definitions:
         """Paths and methods."""
         return [
             web.get("/api/definitions", self.export_all),
+            web.get("/api/all-configuration", self.export_all),
+            web.post("/api/all-configuration", self.import_all),
             web.post("/api/definitions", self.import_all),
             web.get("/api/definitions/{vhost}", self.export_vhost),
             web.post("/api/definitions/{vhost}", self.import_vhost),
@@ -53,6 +58,7 @@ class Definitions:
             "rabbit_version": COMPATIBLE_VERSION,
             "rabbitmq_version": COMPATIBLE_VERSION,
             "product_name": "Hubbub",
+            "product_version": VERSION,
             "users": [
                 {
                     "name": user.name,
@@ -66,16 +72,7 @@ class Definitions:
             "vhosts": [{"name": vhost.name} for vhost in vhosts],
             "permissions": [permission(user, vhost) for user in users for vhost in user.permissions],
             "topic_permissions": [],
-            "parameters": [
-                {"component": component, "vhost": vhost, "name": name, "value": value}
-                for (component, vhost, name), value in broker.parameters.find()
-                if vhost
-            ]
-            + [
-                {"component": "vhost-limits", "vhost": vhost, "name": "limits", "value": value}
-                for vhost, value in broker.parameters.vhost_limits.items()
-                if value
-            ],
+            "parameters": [row for vhost in vhosts for row in self.parameters_of(vhost)],
             "global_parameters": [
                 {"name": name, "value": value} for (_, _, name), value in broker.parameters.find("", "")
             ],
@@ -89,9 +86,22 @@ class Definitions:
         require(request, {ADMINISTRATOR})
         vhost = vhost_of(self.server, request)
         exported: dict[str, Any] = {"rabbit_version": COMPATIBLE_VERSION}
-        for name, make in SECTIONS.items():
+        for name, make in {"parameters": self.parameters_of, **SECTIONS}.items():
             exported[name] = [{key: value for key, value in row.items() if key != "vhost"} for row in make(vhost)]
         return answer(exported)
+
+    def parameters_of(self, vhost: Any) -> Iterator[dict[str, Any]]:
+        """Of one vhost: its limits and its operator policies are among them, as RabbitMQ has it."""
+        parameters = self.server.broker.parameters
+        for (component, _, name), value in parameters.find(None, vhost.name):
+            yield {"component": component, "vhost": vhost.name, "name": name, "value": value}
+        limits = parameters.vhost_limits.get(vhost.name)
+        if limits:
+            yield {"component": "vhost-limits", "vhost": vhost.name, "name": "limits", "value": limits}
+        for each in list(vhost.policies.operator_by_name.values()):
+            row = policy(vhost.name, each)
+            value = {word: row[word] for word in ("pattern", "apply-to", "definition", "priority")}
+            yield {"component": OPERATOR_POLICY, "vhost": vhost.name, "name": each.name, "value": value}
 
     # ── in ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -163,12 +173,14 @@ class Definitions:
         self.server.broker.access.set_permission(vhost, user, *verbs)
 
     def take_parameter(self, row: dict[str, Any]) -> None:
-        """Vhost limits are parameters, too."""
+        """Vhost limits and operator policies are parameters, too."""
         parameters, vhost = self.server.broker.parameters, self.vhost(row).name
         component, name, value = field(row, "component", str), field(row, "name", str), row.get("value")
         if component == "vhost-limits" and isinstance(value, dict):
             for word, limit in value.items():
                 parameters.set_vhost_limit(vhost, word, limit)
+        elif component == OPERATOR_POLICY and isinstance(value, dict):
+            self.take_operator_policy({**value, "vhost": vhost, "name": name})
         else:
             parameters.put(component, vhost, name, value)
 
@@ -263,15 +275,8 @@ def exported_policies(vhost: Any) -> Iterator[dict[str, Any]]:
         yield policy(vhost.name, each)
 
 
-def exported_operator_policies(vhost: Any) -> Iterator[dict[str, Any]]:
-    """Operator policies."""
-    for each in list(vhost.policies.operator_by_name.values()):
-        yield policy(vhost.name, each)
-
-
 SECTIONS: dict[str, Callable[[Any], Iterator[dict[str, Any]]]] = {
     "policies": exported_policies,
-    "operator_policies": exported_operator_policies,
     "queues": exported_queues,
     "exchanges": exported_exchanges,
     "bindings": exported_bindings,

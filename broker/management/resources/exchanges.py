@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -11,7 +10,6 @@ from urllib.parse import quote
 from aiohttp import web
 
 from broker.core.binding import EXCHANGE, QUEUE
-from broker.core.errors import CoreError
 from broker.core.message import Message
 from broker.core.properties import encode_properties
 from broker.management import views
@@ -21,14 +19,15 @@ from broker.management.asked import (
     check_right,
     field,
     flag,
+    needs,
     sees_vhost,
     user_of,
     vhost_of,
 )
-from broker.management.listing import every, listing
+from broker.management.listing import asked_rates, every, listing, narrowed
 from broker.management.observed import ObservedServer
 from broker.management.rates import Rates
-from broker.management.replies import ApiError, answer, bad_request, created, no_content, not_found
+from broker.management.replies import ApiError, answer, bad_request, created, no_content, not_found, refused
 
 KINDS = {"q": QUEUE, "e": EXCHANGE}
 
@@ -75,20 +74,21 @@ class Exchanges:
     async def list_all(self, request: web.Request) -> web.Response:
         """Every exchange that the user may see."""
         user = user_of(request)
-        rows = every(self.server, "exchanges")
+        rows, rates = every(self.server, "exchanges"), asked_rates(request, self.rates)
         return await listing(
-            request, (views.exchange(vhost, each, self.rates) for vhost, each in rows if sees_vhost(user, vhost.name))
+            request, (views.exchange(vhost, each, rates) for vhost, each in rows if sees_vhost(user, vhost.name))
         )
 
     async def list_vhost(self, request: web.Request) -> web.Response:
         """The exchanges of one vhost."""
         vhost = vhost_of(self.server, request)
-        rows = (views.exchange(vhost, each, self.rates) for each in list(vhost.exchanges.values()))
-        return await listing(request, rows)
+        rates = asked_rates(request, self.rates)
+        return await listing(request, (views.exchange(vhost, each, rates) for each in list(vhost.exchanges.values())))
 
     async def show(self, request: web.Request) -> web.Response:
-        """One exchange."""
-        return answer(views.exchange(*self.exchange(request), self.rates))
+        """One exchange. Who publishes to it how much is not counted by channel, what it gives not by queue: no rows."""
+        row = views.exchange(*self.exchange(request), asked_rates(request, self.rates))
+        return narrowed(request, {**row, "incoming": [], "outgoing": []})
 
     async def declare(self, request: web.Request) -> web.Response:
         """`{"type", "durable", "auto_delete", "internal", "arguments"}`; 201 where it is new."""
@@ -98,7 +98,7 @@ class Exchanges:
         is_new = name not in vhost.exchanges
         vhost.declare_exchange(
             name,
-            field(body, "type", str),
+            field(body, "type", str, "direct"),
             durable=flag(body, "durable") if "durable" in body else True,
             auto_delete=flag(body, "auto_delete"),
             internal=flag(body, "internal"),
@@ -116,16 +116,19 @@ class Exchanges:
 
     async def publish(self, request: web.Request) -> web.Response:
         """`{"properties", "routing_key", "payload", "payload_encoding"}`; answers when the message is accepted."""
-        vhost, exchange = self.exchange(request)
-        acting_in(self.server, request)
-        check_right(request, vhost.name, "write", "exchange", exchange.name)
-        body = await body_of(request)
+        vhost = acting_in(self.server, request)
+        body = needs(await body_of(request), "routing_key", "properties", "payload", "payload_encoding")
+        try:
+            _, exchange = self.exchange(request)
+            check_right(request, vhost.name, "write", "exchange", exchange.name)
+        except ApiError as error:  # RabbitMQ publishes over AMQP here, and answers by the channel's reply code
+            raise bad_request(as_reply(error, vhost.name, request.match_info["name"])) from None
         payload = field(body, "payload", str)
         encoding = field(body, "payload_encoding", str)
         if encoding == "base64":
             try:
                 octets = base64.b64decode(payload, validate=True)
-            except binascii.Error as error:
+            except ValueError as error:
                 raise bad_request(f"payload: expected base64: {error}") from None
         elif encoding == "string":
             octets = payload.encode()
@@ -181,8 +184,13 @@ class Exchanges:
         return [each for each in source.bindings.values() if each.destination is destination]
 
     async def bindings_between(self, request: web.Request) -> web.Response:
-        """All bindings between two ends."""
-        vhost, source, destination, _ = self.ends(request)
+        """All bindings between two ends; none where an end is missing, as RabbitMQ says it."""
+        try:
+            vhost, source, destination, _ = self.ends(request)
+        except ApiError as error:
+            if error.status != 404 or request.match_info["vhost"] not in self.server.broker.vhosts:
+                raise
+            return await listing(request, [])
         rows = [views.binding(vhost, each) for each in self.between(request)]
         if source.name == "":
             rows = [views.default_binding(vhost, destination.name)]
@@ -192,12 +200,11 @@ class Exchanges:
         """`{"routing_key", "arguments"}`; 201 with the place of the binding."""
         vhost, source, destination, kind = self.ends(request)
         self.check_rights(request, source, destination, kind)
+        if source.name == "":
+            raise refused("Access refused.")
         body = await body_of(request)
         key, arguments = field(body, "routing_key", str, ""), field(body, "arguments", dict, {})
-        try:
-            vhost.bind(source, destination, kind, key.encode(), arguments)
-        except CoreError as error:
-            raise ApiError(400, "bad_request", error.text) from None
+        vhost.bind(source, destination, kind, key.encode(), arguments)
         place = f"{quote(destination.name, safe='')}/{views.properties_key(key, arguments)}"
         return web.Response(status=201, headers={"Location": place})
 
@@ -223,7 +230,7 @@ class Exchanges:
         vhost, source, destination, kind = self.ends(request)
         self.check_rights(request, source, destination, kind)
         if source.name == "":
-            raise bad_request("ACCESS_REFUSED - operation not permitted on the default exchange")
+            raise refused("Access refused.")
         binding = self.found(request)
         vhost.unbind(source, destination, kind, binding.key, binding.arguments)
         return no_content()
@@ -233,6 +240,13 @@ class Exchanges:
         vhost = acting_in(self.server, request)
         check_right(request, vhost.name, "read", "exchange", source.name)
         check_right(request, vhost.name, "write", kind, destination.name)
+
+
+def as_reply(error: ApiError, vhost: str, exchange: str) -> str:
+    """A refusal by AMQP's reply code (AMQP 0-9-1 §1.2)."""
+    if error.status == 404:
+        return f"404 NOT_FOUND - no exchange '{exchange}' in vhost '{vhost}'"
+    return f"403 ACCESS_REFUSED - {error.reason}"
 
 
 def all_bindings(vhost: Any) -> Iterator[dict[str, Any]]:

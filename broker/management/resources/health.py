@@ -49,8 +49,8 @@ class Health:
             web.get(f"{checks}/alarms", self.alarms),
             web.get(f"{checks}/local-alarms", self.alarms),
             web.get(f"{checks}/virtual-hosts", self.well),
-            web.get(f"{checks}/node-is-mirror-sync-critical", self.well),
-            web.get(f"{checks}/node-is-quorum-critical", self.well),
+            web.get(f"{checks}/node-is-mirror-sync-critical", self.alone),
+            web.get(f"{checks}/node-is-quorum-critical", self.alone),
             web.get(f"{checks}/metadata-store/initialized", self.well),
             web.get(f"{checks}/is-in-service", self.in_service),
             web.get(f"{checks}/ready-to-serve-clients", self.in_service),
@@ -58,6 +58,8 @@ class Health:
             web.get(f"{checks}/certificate-expiration/{{within}}/{{unit}}", self.certificates),
             web.get(f"{checks}/port-listener/{{port}}", self.port),
             web.get(f"{checks}/protocol-listener/{{protocol}}", self.protocol),
+            web.get("/api/healthchecks/node", self.alarms),
+            web.get("/api/healthchecks/node/{node}", self.alarms),
             web.get("/api/aliveness-test/{vhost}", self.aliveness),
         ]
 
@@ -73,6 +75,10 @@ class Health:
     async def well(self, request: web.Request) -> web.Response:
         """What cannot be otherwise on one node that has started."""
         return answer({"status": "ok"})
+
+    async def alone(self, request: web.Request) -> web.Response:
+        """No other node can miss this one."""
+        return answer({"status": "ok", "reason": "single node cluster"})
 
     async def alarms(self, request: web.Request) -> web.Response:
         """503 while one stands."""
@@ -97,9 +103,9 @@ class Health:
         """503 where a TLS listener's certificate expires within that time, or has expired."""
         within, unit = request.match_info["within"], request.match_info["unit"]
         if not (within.isascii() and within.isdigit() and len(within) <= DIGITS_MAX):
-            raise bad_request(f"within: expected a number, got '{within}'")
+            raise bad_request("Invalid expiration value.")
         if unit not in UNITS_S:
-            raise bad_request(f"unit: expected one of {', '.join(UNITS_S)}, got '{unit}'")
+            raise bad_request(f"Time unit not recognised. Supported units: {', '.join(UNITS_S)}.")
         certificates = self.server.certificates
         until = self.now() + int(within) * UNITS_S[unit]
         late = [each for each in certificates.loaded if each.expires_at <= until] if certificates is not None else []
@@ -121,8 +127,8 @@ class Health:
     async def port(self, request: web.Request) -> web.Response:
         """Whether something listens on a port."""
         text = request.match_info["port"]
-        if not text.isdigit():
-            raise bad_request(f"port: expected a number, got '{text}'")
+        if not (text.isascii() and text.isdigit() and len(text) <= DIGITS_MAX):
+            raise bad_request("Invalid port")
         ports = [each.port for each in self.server.listeners]
         if int(text) in ports:
             return answer({"status": "ok", "port": int(text)})

@@ -19,12 +19,11 @@ from broker.management.asked import (
     acting_in,
     check_right,
     has_tag,
-    number_of,
     sees_vhost,
     user_of,
     vhost_of,
 )
-from broker.management.listing import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, listing, sliced
+from broker.management.listing import listing, page_of, sliced
 from broker.management.observed import ObservedServer
 from broker.management.replies import answer, bad_request, no_content, not_found
 from broker.management.resources.queues import payload_shown, properties
@@ -111,8 +110,7 @@ class Mqtt:
             check_right(request, vhosts[0].name, "read", "exchange", TOPICS)
         else:
             vhosts = [each for each in self.server.broker.vhosts.values() if user.may(each.name, "read", TOPICS)]
-        page = number_of(request, "page", 1, 1, 2**31)
-        size = number_of(request, "page_size", PAGE_SIZE_DEFAULT, 1, PAGE_SIZE_MAX)
+        page, size = page_of(request)
         try:
             matching = [(vhost, observed.retained(vhost, request.query.get("filter", "#"))) for vhost in vhosts]
         except ValueError as error:

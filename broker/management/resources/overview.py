@@ -1,23 +1,27 @@
-"""`/api/overview`, `/api/nodes` and the small questions that clients ask first."""
+"""`/api/overview` and the small questions that clients ask first."""
 
 from __future__ import annotations
 
 import os
 import resource
 import time
-from typing import Any
+from collections.abc import Mapping
 
 from aiohttp import web
 
 from broker.core.exchange_types import DELAYED_TYPE, TYPES
 from broker.management import views
-from broker.management.asked import ADMINISTRATOR, body_of, field, require
+from broker.management.asked import ADMINISTRATOR, body_of, field, needs, require
+from broker.management.listing import asked_rates, narrowed
 from broker.management.observed import ObservedServer
-from broker.management.rates import Rates
-from broker.management.replies import answer, no_content, not_found
+from broker.management.rates import LENGTHS, Rates
+from broker.management.replies import answer, no_content
 from broker.management.resources.definitions import COMPATIBLE_VERSION
 from broker.version import VERSION
 
+NO_CONFIRMS = {"confirmed": 0}
+SAMPLE_RETENTION_S = {"global": [600], "basic": [600], "detailed": [600]}
+"""How far back samples reach at least, of what somebody looks at every two seconds or less often."""
 CLUSTER_NAME = "cluster_name"
 
 
@@ -34,8 +38,6 @@ class Overview:
             web.get("/api/overview", self.overview),
             web.get("/api/cluster-name", self.cluster_name),
             web.put("/api/cluster-name", self.set_cluster_name),
-            web.get("/api/nodes", self.nodes),
-            web.get("/api/nodes/{name}", self.node),
             web.get("/api/extensions", self.extensions),
             web.get("/api/feature-flags", self.nothing),
             web.get("/api/deprecated-features", self.nothing),
@@ -59,20 +61,20 @@ class Overview:
             "messages_ready": counts["ready"],
             "messages_unacknowledged": counts["unacked"],
         }
-        churn = {
-            "queue_declared": server.broker.queues_declared,
-            "queue_created": server.broker.queues_declared,
-            "queue_deleted": server.broker.queues_deleted,
-            "connection_created": server.edge_counts["accepted"],
-            "connection_closed": server.edge_counts["accepted"] - len(connections),
-        }
-        return answer(
+        rates = asked_rates(request, self.rates)
+        return narrowed(
+            request,
             {
                 "product_name": "Hubbub",
                 "product_version": VERSION,
                 "management_version": COMPATIBLE_VERSION,
                 "rabbitmq_version": COMPATIBLE_VERSION,
                 "erlang_version": "none",
+                "erlang_full_version": "none",
+                "disable_stats": False,
+                "enable_queue_totals": False,
+                "statistics_db_event_queue": 0,
+                "sample_retention_policies": SAMPLE_RETENTION_S,
                 "node": views.NODE,
                 "cluster_name": self.name(),
                 "uptime": int((time.time() - server.started_at) * 1000),
@@ -85,18 +87,14 @@ class Overview:
                     "queues": sum(len(vhost.queues) for vhost in server.broker.vhosts.values()),
                     "consumers": server.broker.queue_totals().consumers,
                 },
-                "queue_totals": self.rates.with_rates(("overview", "depth"), depth),
-                "message_stats": self.rates.with_rates("overview", views.message_stats(counts)),
-                "churn_rates": self.rates.with_rates(("overview", "churn"), churn),
+                "queue_totals": rates.with_rates(("overview", "depth"), depth, LENGTHS),
+                "message_stats": rates.with_rates("overview", message_stats(server, counts)),
+                "churn_rates": rates.with_rates(("overview", "churn"), churn(server)),
                 "listeners": [
                     {"node": views.NODE, "protocol": each.name, "ip_address": each.address, "port": each.port}
                     for each in server.listeners
                 ],
-                "contexts": [
-                    {"node": views.NODE, "description": "RabbitMQ Management", "path": "/", "port": str(each.port)}
-                    for each in server.listeners
-                    if each.name == "management"
-                ],
+                "contexts": contexts(server),
                 "hubbub": {
                     "durability": server.durability,
                     "alarms": dict(server.broker.alarms),
@@ -105,7 +103,7 @@ class Overview:
                     "store": server.store.statistics(),
                     "edge": dict(server.edge_counts),
                 },
-            }
+            },
         )
 
     async def cluster_name(self, request: web.Request) -> web.Response:
@@ -115,54 +113,9 @@ class Overview:
     async def set_cluster_name(self, request: web.Request) -> web.Response:
         """`{"name": …}`."""
         require(request, {ADMINISTRATOR})
-        self.server.broker.parameters.put("", "", CLUSTER_NAME, field(await body_of(request), "name", str))
+        name = field(needs(await body_of(request), "name"), "name", str)
+        self.server.broker.parameters.put("", "", CLUSTER_NAME, name)
         return no_content()
-
-    async def nodes(self, request: web.Request) -> web.Response:
-        """The one node."""
-        return answer([self.node_row()])
-
-    async def node(self, request: web.Request) -> web.Response:
-        """The node of that name."""
-        if request.match_info["name"] != views.NODE:
-            raise not_found()
-        return answer(self.node_row())
-
-    def node_row(self) -> dict[str, Any]:
-        """One element of `GET /api/nodes`."""
-        server = self.server
-        store = server.store.statistics()
-        descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        alarms = server.broker.alarms
-        return {
-            "name": views.NODE,
-            "type": "disc",
-            "running": True,
-            "being_drained": False,
-            "uptime": int((time.time() - server.started_at) * 1000),
-            "os_pid": str(os.getpid()),
-            "processors": os.cpu_count(),
-            "mem_used": resident_bytes(),
-            "mem_limit": server.memory_limit_bytes,
-            "mem_alarm": "memory" in alarms,
-            "disk_free": store.get("disk_free_bytes", 0),
-            "disk_free_limit": server.disk_free_limit_bytes,
-            "disk_free_alarm": "disk" in alarms,
-            "fd_used": open_descriptors(),
-            "fd_total": descriptors,
-            "sockets_used": len(server.connections()),
-            "sockets_total": server.connections_max,
-            "proc_used": 1,
-            "proc_total": 1,
-            "run_queue": 0,
-            "rates_mode": "basic",
-            "exchange_types": [{"name": name, "enabled": True} for name in (*TYPES, DELAYED_TYPE)],
-            "auth_mechanisms": [{"name": name, "enabled": True} for name in ("PLAIN", "AMQPLAIN")],
-            "applications": [{"name": "hubbub", "description": "Hubbub", "version": VERSION}],
-            "enabled_plugins": ["rabbitmq_management", "rabbitmq_prometheus"],
-            "partitions": [],
-            "cluster_links": [],
-        }
 
     async def extensions(self, request: web.Request) -> web.Response:
         """None."""
@@ -179,6 +132,42 @@ class Overview:
     async def version(self, request: web.Request) -> web.Response:
         """This broker's."""
         return answer(VERSION)
+
+
+def message_stats(server: ObservedServer, counts: Mapping[str, int]) -> dict[str, int]:
+    """What queues count, and what is counted where messages come in."""
+    published = server.broker.exchange_counts()
+    confirmed = [getattr(each, "confirm_counts", NO_CONFIRMS)["confirmed"] for each in server.dialects.values()]
+    return {
+        **views.message_stats(counts),
+        "confirm": sum(confirmed),
+        "return_unroutable": published.get("returned", 0),
+        "drop_unroutable": published.get("unroutable", 0) - published.get("returned", 0),
+    }
+
+
+def churn(server: ObservedServer) -> dict[str, int]:
+    """What came and went since the start."""
+    dialects = server.dialects.values()
+    opened, closed = (sum(getattr(each, f"channels_{word}", 0) for each in dialects) for word in ("opened", "closed"))
+    return {
+        "queue_declared": server.broker.queues_declared,
+        "queue_created": server.broker.queues_declared,
+        "queue_deleted": server.broker.queues_deleted,
+        "connection_created": server.edge_counts["accepted"],
+        "connection_closed": server.edge_counts["accepted"] - len(server.connections()),
+        "channel_created": opened,
+        "channel_closed": closed,
+    }
+
+
+def contexts(server: ObservedServer) -> list[dict[str, str]]:
+    """Where HTTP is served."""
+    return [
+        {"node": views.NODE, "description": "RabbitMQ Management", "path": "/", "port": str(each.port)}
+        for each in server.listeners
+        if each.name == "management"
+    ]
 
 
 def totals(server: ObservedServer) -> dict[str, int]:

@@ -15,6 +15,7 @@ from broker.management.asked import (
     acting_in,
     body_of,
     field,
+    needs,
     require,
     sees_vhost,
     user_of,
@@ -75,7 +76,8 @@ class PolicyEndpoints:
         require(request, self.tags)
         vhost, name = acting_in(self.server, request), request.match_info["name"]
         is_new = name not in vhost.policies.of_kind(self.operator)
-        vhost.policies.put(policy_of(name, await body_of(request), self.operator))
+        body = needs(await body_of(request), "pattern", "definition")
+        vhost.policies.put(policy_of(name, body, self.operator))
         return created(is_new)
 
     async def delete(self, request: web.Request) -> web.Response:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
 
 from broker.core import errors
-from broker.core.browsing import take
+from broker.core.browsing import move, take
 from broker.management import views
 from broker.management.asked import (
+    ADMINISTRATOR,
     acting_in,
     body_of,
     check_right,
     field,
     flag,
+    needs,
+    require,
     sees_vhost,
     user_of,
     vhost_of,
 )
-from broker.management.listing import every, listing
+from broker.management.listing import asked_rates, every, listing, narrowed
 from broker.management.observed import ObservedServer
 from broker.management.rates import Rates
 from broker.management.replies import answer, bad_request, created, no_content, not_found
@@ -30,6 +34,9 @@ GET_MAX = 50_000
 """Messages that one request may ask for."""
 GET_BYTES_MAX = 64 * 1024 * 1024
 """Bytes of bodies that one answer holds."""
+MOVED_PER_SLICE = 1000
+MOVED_BYTES_PER_SLICE = 4 * 1024 * 1024
+"""What one batch of moved messages holds."""
 UTF8_BYTES_MAX = 4
 """Of one character."""
 ACK_MODES = ("ack_requeue_true", "ack_requeue_false", "reject_requeue_true", "reject_requeue_false")
@@ -56,6 +63,8 @@ class Queues:
             web.delete(f"{one}/contents", self.purge),
             web.post(f"{one}/get", self.get),
             web.post(f"{one}/actions", self.act),
+            web.post("/api/hubbub/queues/{vhost}/{name}/move", self.move),
+            web.post("/api/rebalance/queues", self.rebalance),
         ]
 
     def queue(self, request: web.Request) -> tuple[Any, Any]:
@@ -71,8 +80,7 @@ class Queues:
         vhost, queue = self.queue(request)
         acting_in(self.server, request)
         check_right(request, vhost.name, verb, "queue", queue.name)
-        if queue.exclusive_owner is not None:
-            raise bad_request(f"RESOURCE_LOCKED - cannot obtain exclusive access to locked queue '{queue.name}'")
+        check_not_exclusive(queue)
         return vhost, queue
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -80,21 +88,29 @@ class Queues:
     async def list_all(self, request: web.Request) -> web.Response:
         """Every queue that the user may see."""
         user = user_of(request)
-        rows = every(self.server, "queues")
-        return await listing(
-            request, (views.queue(vhost, each, self.rates) for vhost, each in rows if sees_vhost(user, vhost.name))
-        )
+        rows = ((vhost, each) for vhost, each in every(self.server, "queues") if sees_vhost(user, vhost.name))
+        return await listing(request, map(self.shape(request), rows))
 
     async def list_vhost(self, request: web.Request) -> web.Response:
         """The queues of one vhost."""
         vhost = vhost_of(self.server, request)
-        return await listing(request, (views.queue(vhost, each, self.rates) for each in list(vhost.queues.values())))
+        return await listing(request, map(self.shape(request), [(vhost, each) for each in vhost.queues.values()]))
+
+    def shape(self, request: web.Request) -> Callable[[tuple[Any, Any]], dict[str, Any]]:
+        """How a listing shows a queue: `disable_stats=true` leaves out what has to be counted."""
+        if request.query.get("disable_stats") != "true":
+            rates = asked_rates(request, self.rates)
+            return lambda row: views.queue(*row, rates)
+        if request.query.get("enable_queue_totals") != "true":
+            return lambda row: views.queue_head(*row)
+        return lambda row: {**views.queue_head(*row), **views.queue_totals(row[1])}
 
     async def show(self, request: web.Request) -> web.Response:
-        """One queue, with its consumers."""
+        """One queue, with its consumers. Who publishes and takes how much is not counted by channel: no rows."""
         vhost, queue = self.queue(request)
-        details = [each for each in views.consumers(vhost) if each["queue"]["name"] == queue.name]
-        return answer({**views.queue(vhost, queue, self.rates), "consumer_details": details})
+        details = list(views.consumers_of(vhost, queue))
+        row = views.queue(vhost, queue, asked_rates(request, self.rates))
+        return narrowed(request, {**row, "consumer_details": details, "incoming": [], "deliveries": []})
 
     async def bindings(self, request: web.Request) -> web.Response:
         """The bindings of which the queue is the destination."""
@@ -142,24 +158,63 @@ class Queues:
             raise bad_request(f"unknown action '{action}'")
         return no_content()
 
+    async def move(self, request: web.Request) -> web.Response:
+        """`{"destination", "count"}`: what is ready goes to the end of another queue of the vhost; `{"moved", "left"}`.
+
+        In slices, each in one batch. It ends with the `count` that was asked for, by default with as many as were
+        ready when it began; with a message that the destination refuses; or when either queue is deleted.
+        """
+        vhost, source = self.acted_on(request, "read")
+        body = needs(await body_of(request), "destination")
+        name = field(body, "destination", str)
+        destination = vhost.queues.get(name)
+        if destination is None:
+            raise bad_request(f"NOT_FOUND - no queue '{name}' in vhost '{vhost.name}'")
+        if destination is source:
+            raise bad_request("destination: expected another queue")
+        check_right(request, vhost.name, "write", "queue", name)
+        check_not_exclusive(destination)
+        count = field(body, "count", int, source.ready_count)
+        if count < 0:
+            raise bad_request(f"count: expected 0 or more, got {count}")
+        moved = 0
+        while moved < count and not (source.deleted or destination.deleted):
+            self.server.turn.enter()
+            wanted = min(count - moved, MOVED_PER_SLICE)
+            done = move(source, destination, wanted, MOVED_BYTES_PER_SLICE)
+            if not done:
+                break
+            moved += done
+            await self.server.stored()  # as fast as the disk, and others go on meanwhile
+        return answer({"moved": moved, "left": source.ready_count})
+
+    async def rebalance(self, request: web.Request) -> web.Response:
+        """Queues are where they belong: there is one node."""
+        require(request, {ADMINISTRATOR})
+        return no_content()
+
     async def get(self, request: web.Request) -> web.Response:
         """Takes messages out, or looks at them and puts them back: `{"count", "ackmode", "encoding", "truncate"}`."""
         _, queue = self.acted_on(request, "read")
-        body = await body_of(request)
+        body = needs(await body_of(request), "ackmode", "count", "encoding")
         count = field(body, "count", int)
-        mode = field(body, "ackmode", str, None)
-        if mode is None:
-            mode = "ack_requeue_true" if flag(body, "requeue") else "ack_requeue_false"
+        mode = field(body, "ackmode", str)
         if mode not in ACK_MODES:
             raise bad_request(f"ackmode: expected one of {', '.join(ACK_MODES)}, got '{mode}'")
         encoding = field(body, "encoding", str)
         if encoding not in ("auto", "base64"):
-            raise bad_request(f"encoding: expected auto or base64, got '{encoding}'")
+            raise bad_request("Unsupported encoding. Please use auto or base64.")
         truncate = field(body, "truncate", int, None)
-        if not 0 < count <= GET_MAX or (truncate is not None and truncate < 0):
-            raise bad_request(f"count: expected 1 to {GET_MAX}, got {count}")
+        if not 0 <= count <= GET_MAX or (truncate is not None and truncate < 0):
+            raise bad_request(f"count: expected 0 to {GET_MAX}, got {count}; truncate: expected 0 or more")
         taken = take(queue, count, mode, GET_BYTES_MAX)
         return answer([shown(each, encoding, truncate) for each in taken])
+
+
+def check_not_exclusive(queue: Any) -> None:
+    """An exclusive queue is its connection's alone."""
+    if queue.exclusive_owner is not None:
+        raise bad_request(f"RESOURCE_LOCKED - cannot obtain exclusive access to locked queue '{queue.name}'")
 
 
 def shown(taken: Any, encoding: str, truncate: int | None) -> dict[str, Any]:

@@ -10,12 +10,14 @@ from typing import Any
 from aiohttp import web
 
 from broker.core.access import ARGON2ID
-from broker.management.asked import ADMINISTRATOR, body_of, field, require, user_of, vhost_of
+from broker.management.asked import ADMINISTRATOR, SEES_ALL, body_of, field, needs, require, user_of, vhost_of
 from broker.management.listing import listing
 from broker.management.observed import ObservedServer
 from broker.management.replies import answer, bad_request, created, no_content, not_found
 from broker.management.resources.vhosts import permission
 
+NO_PASSWORD = ""
+"""A hash that no password has."""
 SHA256 = "rabbit_password_hashing_sha256"
 ALGORITHMS = {"rabbit_password_hashing_sha256", "rabbit_password_hashing_sha512", ARGON2ID}
 
@@ -101,12 +103,17 @@ class Users:
         return answer(self.row(self.named(request)))
 
     async def put(self, request: web.Request) -> web.Response:
-        """`{"password" | "password_hash" [, "hashing_algorithm"], "tags"}`; 201 where the user is new."""
+        """`{"password" | "password_hash" [, "hashing_algorithm"], "tags"}`; 201 where the user is new.
+
+        A user without a password, or with an empty hash, cannot log in by one; a certificate may.
+        """
         require(request, {ADMINISTRATOR})
         name, body = request.match_info["user"], await body_of(request)
         is_new = name not in self.access.users
         tags = tags_of(body)
         password, hashed = field(body, "password", str, None), field(body, "password_hash", str, None)
+        if password is not None and hashed is not None:
+            raise bad_request("both_password_and_password_hash_are_provided")
         if password is not None:
             self.access.add_user(name, password.encode(), tags=tags)
         elif hashed is not None:
@@ -115,7 +122,7 @@ class Users:
                 raise bad_request(f"hashing_algorithm: expected one of {', '.join(sorted(ALGORITHMS))}")
             self.access.import_user(name, hashed, algorithm, tags=tags)
         elif is_new:
-            raise bad_request("expected password or password_hash")
+            self.access.import_user(name, NO_PASSWORD, SHA256, tags=tags)
         else:
             self.access.set_tags(name, tags)
         return created(is_new)
@@ -126,11 +133,14 @@ class Users:
         return no_content()
 
     async def delete_many(self, request: web.Request) -> web.Response:
-        """`{"users": [NAME, …]}`; who is not there is passed over."""
+        """`{"users": [NAME, …]}`; where one of them is not there, nobody is deleted."""
         require(request, {ADMINISTRATOR})
-        for name in field(await body_of(request), "users", list):
-            if name in self.access.users:
-                self.remove(name)
+        names = field(needs(await body_of(request), "users"), "users", list)
+        for name in names:
+            if not isinstance(name, str) or name not in self.access.users:
+                raise bad_request(f"no_such_user: {name}")
+        for name in dict.fromkeys(names):
+            self.remove(name)
         return no_content()
 
     def remove(self, name: str) -> None:
@@ -164,10 +174,10 @@ class Users:
     async def set_permission(self, request: web.Request) -> web.Response:
         """`{"configure", "write", "read"}`: regular expressions."""
         require(request, {ADMINISTRATOR})
-        vhost = vhost_of(self.server, request).name
-        name, body = request.match_info["user"], await body_of(request)
-        if name not in self.access.users:
-            raise bad_request(f"user '{name}' does not exist")
+        vhost, name = request.match_info["vhost"], request.match_info["user"]
+        body = needs(await body_of(request), "configure", "write", "read")
+        if vhost not in self.server.broker.vhosts or name not in self.access.users:
+            raise bad_request("vhost_or_user_not_found")
         is_new = vhost not in self.access.users[name].permissions
         self.access.set_permission(vhost, name, *(field(body, verb, str) for verb in ("configure", "write", "read")))
         return created(is_new)
@@ -175,6 +185,8 @@ class Users:
     async def clear_permission(self, request: web.Request) -> web.Response:
         """The user may enter the vhost no more."""
         user, vhost = self.named(request), vhost_of(self.server, request).name
+        if vhost not in user.permissions:
+            raise not_found()
         self.access.clear_permission(vhost, user.name)
         return no_content()
 
@@ -182,20 +194,21 @@ class Users:
 
     async def limits(self, request: web.Request) -> web.Response:
         """Of every user that has some."""
-        require(request, {ADMINISTRATOR})
+        require(request, SEES_ALL)
         found = self.server.broker.parameters.user_limits.items()
         return answer([{"user": name, "value": value} for name, value in found if value])
 
     async def limits_of(self, request: web.Request) -> web.Response:
         """Of one user."""
-        user = self.named(request)
+        require(request, SEES_ALL)
+        user = self.access.user(request.match_info["user"])
         value = self.server.broker.parameters.user_limits.get(user.name)
         return answer([{"user": user.name, "value": value}] if value else [])
 
     async def set_limit(self, request: web.Request) -> web.Response:
         """`{"value": 10}`."""
         user = self.named(request)
-        value = field(await body_of(request), "value", int)
+        value = field(needs(await body_of(request), "value"), "value", int)
         self.server.broker.parameters.set_user_limit(user.name, request.match_info["name"], value)
         return no_content()
 
@@ -207,6 +220,8 @@ class Users:
 
 def tags_of(body: dict[str, Any]) -> list[str]:
     """`"a,b"` or `["a", "b"]`; RabbitMQ insists on the field."""
+    if "tags" not in body:
+        raise bad_request("tags_not_present")
     tags = field(body, "tags", (str, list))
     found = tags.split(",") if isinstance(tags, str) else tags
     if not all(isinstance(each, str) for each in found):

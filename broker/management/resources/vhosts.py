@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
 from broker.management import views
 from broker.management.asked import ADMINISTRATOR, body_of, field, require, sees_vhost, user_of, vhost_of
-from broker.management.listing import listing
+from broker.management.listing import asked_rates, listing, narrowed
 from broker.management.observed import ObservedServer
-from broker.management.rates import Rates
+from broker.management.rates import DATA_RATES, LENGTHS, AskedRates, Rates
 from broker.management.replies import answer, bad_request, created, no_content, not_found
 
 NAME_BYTES_MAX = 255
+NO_OCTETS = {"recv_oct": 0, "send_oct": 0}
 
 
 class Vhosts:
@@ -31,46 +33,64 @@ class Vhosts:
             web.put("/api/vhosts/{vhost}", self.create),
             web.delete("/api/vhosts/{vhost}", self.delete),
             web.get("/api/vhosts/{vhost}/permissions", self.permissions),
+            web.post("/api/vhosts/{vhost}/start/{node}", self.start),
             web.get("/api/vhost-limits", self.limits),
             web.get("/api/vhost-limits/{vhost}", self.limits_of),
             web.put("/api/vhost-limits/{vhost}/{name}", self.set_limit),
             web.delete("/api/vhost-limits/{vhost}/{name}", self.clear_limit),
         ]
 
-    def row(self, vhost: Any) -> dict[str, Any]:
-        """One element of `GET /api/vhosts`."""
+    def row(self, vhost: Any, rates: AskedRates, octets: Mapping[str, dict[str, int]]) -> dict[str, Any]:
+        """One element of `GET /api/vhosts`. `octets`: of the connections there are now, by vhost."""
         queues = list(vhost.queues.values())
         sums: dict[str, int] = {}
         for queue in queues:
             for word, count in queue.counts.items():
                 sums[word] = sums.get(word, 0) + count
+        name = vhost.name
         ready, unacked = sum(each.ready_count for each in queues), sum(each.unacked_count for each in queues)
         return {
-            "name": vhost.name,
+            "name": name,
             "description": "",
             "tags": [],
+            "metadata": {"description": "", "tags": []},
             "default_queue_type": "classic",
             "tracing": False,
             "cluster_state": {views.NODE: "running"},
-            "messages": ready + unacked,
-            "messages_ready": ready,
-            "messages_unacknowledged": unacked,
-            "message_stats": self.rates.with_rates(("vhost", vhost.name), views.message_stats(sums)),
+            **rates.with_rates(
+                ("vhost", name, "depth"),
+                {"messages": ready + unacked, "messages_ready": ready, "messages_unacknowledged": unacked},
+                LENGTHS,
+            ),
+            **rates.with_rates(("vhost", name, "octets"), octets.get(name, NO_OCTETS), DATA_RATES),
+            "message_stats": rates.with_rates(("vhost", name), views.message_stats(sums)),
         }
+
+    def octets(self) -> dict[str, dict[str, int]]:
+        """What the connections of each vhost have received and sent; those that are closed are not counted."""
+        sums: dict[str, dict[str, int]] = {}
+        for each in self.server.connections():
+            of_vhost = sums.setdefault(views.vhost_name(each), dict(NO_OCTETS))
+            of_vhost["recv_oct"] += each.output.bytes_received
+            of_vhost["send_oct"] += each.output.bytes_sent
+        return sums
 
     async def list_all(self, request: web.Request) -> web.Response:
         """Every vhost that the user may see."""
         user = user_of(request)
         vhosts = list(self.server.broker.vhosts.values())
-        return await listing(request, (self.row(each) for each in vhosts if sees_vhost(user, each.name)))
+        rates, octets = asked_rates(request, self.rates), self.octets()
+        return await listing(request, (self.row(each, rates, octets) for each in vhosts if sees_vhost(user, each.name)))
 
     async def show(self, request: web.Request) -> web.Response:
         """One vhost."""
-        return answer(self.row(vhost_of(self.server, request)))
+        vhost = vhost_of(self.server, request)
+        return narrowed(request, self.row(vhost, asked_rates(request, self.rates), self.octets()))
 
     async def create(self, request: web.Request) -> web.Response:
         """201 where it is new. Its maker may do everything in it, as in RabbitMQ."""
         user = require(request, {ADMINISTRATOR})
+        await body_of(request)  # RabbitMQ takes a description and tags there; they are not kept
         name = request.match_info["vhost"]
         if not 0 < len(name.encode()) <= NAME_BYTES_MAX:
             raise bad_request(f"expected a name of 1 to {NAME_BYTES_MAX} bytes")
@@ -90,6 +110,15 @@ class Vhosts:
             if views.vhost_name(each) == name:
                 each.shut_down(f"vhost '{name}' is deleted")
         self.server.broker.delete_vhost(name)
+        return no_content()
+
+    async def start(self, request: web.Request) -> web.Response:
+        """Every vhost is started with its node: there is nothing to do."""
+        require(request, {ADMINISTRATOR})
+        vhost_of(self.server, request)
+        node = request.match_info["node"]
+        if node != views.NODE:
+            raise bad_request(f"Request to node {node} failed with nodedown")
         return no_content()
 
     async def permissions(self, request: web.Request) -> web.Response:

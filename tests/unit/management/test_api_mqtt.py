@@ -153,5 +153,5 @@ async def test_retained_messages_are_for_whoever_may_read_and_write_topics(api: 
 async def test_nonsense_is_refused_in_words(api: Api, query: str) -> None:
     refused = await api.get(f"{MQTT}/retained?{query}", status=400)
 
-    assert refused["error"] == "bad_request"
+    assert refused["error"] in ("bad_request", "invalid_pagination_parameters")
     assert len(refused["reason"]) > 10

@@ -76,10 +76,14 @@ async def test_messages_are_published_looked_at_and_taken(api: Api) -> None:
     [
         ({"ackmode": "ack_requeue_true", "encoding": "auto"}, "key_missing,count"),
         ({"count": "5", "ackmode": "ack_requeue_true", "encoding": "auto"}, "count: expected an integer, got a string"),
-        ({"count": 0, "ackmode": "ack_requeue_true", "encoding": "auto"}, "count: expected 1 to"),
+        ({"count": -1, "ackmode": "ack_requeue_true", "encoding": "auto"}, "count: expected 0 to"),
+        ({}, "[{key_missing,ackmode},{key_missing,count},{key_missing,encoding}]"),
         ({"count": 1, "ackmode": "maybe", "encoding": "auto"}, "ackmode: expected one of"),
-        ({"count": 1, "ackmode": "ack_requeue_true", "encoding": "rot13"}, "encoding: expected auto or base64"),
-        ([1], "expected a JSON object, got a list"),
+        (
+            {"count": 1, "ackmode": "ack_requeue_true", "encoding": "rot13"},
+            "Unsupported encoding. Please use auto or base64.",
+        ),
+        ([1], "not_json: expected an object, got a list"),
     ],
 )
 async def test_what_is_wrong_with_a_get_is_said(api: Api, core: Core, body: Any, text: str) -> None:
@@ -91,7 +95,7 @@ async def test_what_is_wrong_with_a_get_is_said(api: Api, core: Core, body: Any,
 async def test_broken_json_is_a_bad_request(client: Client, core: Core) -> None:
     answer = await client.put(QUEUE, data=b"{", headers=login())
     assert answer.status == 400
-    assert "not JSON" in (await answer.json())["reason"]
+    assert "not_json" in (await answer.json())["reason"]
 
 
 async def test_an_exclusive_queue_is_its_connections_alone(api: Api, core: Core, peer: Peer) -> None:
@@ -117,7 +121,8 @@ async def test_exchanges_and_their_bindings(api: Api, core: Core) -> None:
     await api("PUT", "/api/exchanges/%2F/e", {"type": "topic"}, status=201)
     await api("PUT", "/api/exchanges/%2F/e", {"type": "topic"}, status=204)
     await api("PUT", "/api/exchanges/%2F/x", {"type": "magic"}, status=400)
-    await api("PUT", "/api/exchanges/%2F/x", {}, status=400)
+    await api("PUT", "/api/exchanges/%2F/x", {}, status=201)
+    assert (await api.get("/api/exchanges/%2F/x"))["type"] == "direct"
     await api("PUT", QUEUE, {}, status=201)
     between = "/api/bindings/%2F/e/e/q/q"
     await api("POST", between, {"routing_key": "a.*", "arguments": {"k": "v"}}, status=201)
@@ -149,8 +154,13 @@ async def test_listings_are_filtered_sorted_paged_and_cut(api: Api, core: Core) 
     assert (page["total_count"], page["filtered_count"], page["page_count"], page["item_count"]) == (25, 25, 3, 10)
     assert page["items"][0] == {"name": "q14", "message_stats": {"ack": 0}}
     assert (await api.get("/api/queues?page=4&page_size=10", status=400))["error"] == "page_out_of_range"
-    for wrong in ("page=x", "page=1&page_size=501", "page=0", "name=(&use_regex=true"):
-        assert (await api.get(f"/api/queues?{wrong}", status=400))["error"] == "bad_request"
+    for wrong, error in (
+        ("page=x", "bad_request"),
+        ("name=(&use_regex=true", "bad_request"),
+        ("page=1&page_size=501", "invalid_pagination_parameters"),
+        ("page=0", "invalid_pagination_parameters"),
+    ):
+        assert (await api.get(f"/api/queues?{wrong}", status=400))["error"] == error
 
 
 async def test_a_long_listing_lets_others_run_in_between(api: Api, core: Core) -> None:

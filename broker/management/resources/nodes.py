@@ -1,0 +1,164 @@
+"""`/api/nodes`, what the node's memory is used for, and who tried to log in: for monitoring.
+
+There is one node. Figures of Erlang's that mean nothing here are not made up: they are missing.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from typing import Any
+
+from aiohttp import web
+
+from broker.core.exchange_types import DELAYED_TYPE, TYPES
+from broker.management import views
+from broker.management.asked import ADMINISTRATOR, SEES_ALL, require
+from broker.management.attempts import LoginAttempts
+from broker.management.listing import asked_rates, listing, narrowed
+from broker.management.observed import ObservedServer
+from broker.management.rates import NODE_STATS, AskedRates, Rates
+from broker.management.replies import no_content, not_found
+from broker.management.resources.overview import churn, contexts, open_descriptors, resident_bytes
+from broker.version import VERSION
+
+
+class Nodes:
+    """The one node."""
+
+    def __init__(self, server: ObservedServer, rates: Rates) -> None:
+        self.server = server
+        self.rates = rates
+        self.attempts = LoginAttempts()
+        server.broker.events.listen(self.attempts.hear)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Paths and methods."""
+        attempts = "/api/auth/attempts/{name}"
+        return [
+            web.get("/api/nodes", self.nodes),
+            web.get("/api/nodes/{name}", self.node),
+            web.get("/api/nodes/{name}/memory", self.memory),
+            web.get(attempts, self.attempts_by_protocol),
+            web.delete(attempts, self.forget_attempts),
+            web.get(f"{attempts}/source", self.attempts_by_source),
+            web.delete(f"{attempts}/source", self.forget_attempts),
+        ]
+
+    def check_named(self, request: web.Request) -> None:
+        """Only this node is there."""
+        if request.match_info["name"] != views.NODE:
+            raise not_found()
+
+    async def nodes(self, request: web.Request) -> web.Response:
+        """The one node."""
+        require(request, SEES_ALL)
+        return await listing(request, [self.row(asked_rates(request, self.rates))])
+
+    async def node(self, request: web.Request) -> web.Response:
+        """The node of that name; `?memory=true` says what its memory is used for."""
+        require(request, SEES_ALL)
+        self.check_named(request)
+        row = self.row(asked_rates(request, self.rates))
+        if request.query.get("memory") == "true":
+            row["memory"] = self.memory_used()
+        return narrowed(request, row)
+
+    async def memory(self, request: web.Request) -> web.Response:
+        """What the node's memory is used for, in bytes."""
+        require(request, SEES_ALL)
+        self.check_named(request)
+        return narrowed(request, {"memory": self.memory_used()})
+
+    def memory_used(self) -> dict[str, Any]:
+        """Messages by where they are; `other` is the rest of the process, the code and the store's pages among it."""
+        vhosts = list(self.server.broker.vhosts.values())
+        queues = [queue for vhost in vhosts for queue in list(vhost.queues.values())]
+        total = resident_bytes()
+        used = {
+            "messages_ready": sum(each.memory_bytes for each in queues),
+            "messages_unacknowledged": sum(each.unacked_bytes for each in queues),
+            "messages_retained": sum(vhost.retained.memory_bytes for vhost in vhosts),
+            "messages_incoming": self.server.broker.intake.bytes,
+            "connection_writers": sum(each.output.pending_bytes for each in self.server.connections()),
+        }
+        return {
+            "strategy": "rss",
+            **used,
+            "other": max(0, total - sum(used.values())),
+            "total": {"rss": total, "allocated": total, "erlang": 0},
+        }
+
+    def row(self, rates: AskedRates) -> dict[str, Any]:
+        """One element of `GET /api/nodes`."""
+        server = self.server
+        store = server.store.statistics()
+        alarms = server.broker.alarms
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        commits = store.get("commits", 0)
+        figures = {
+            "mem_used": resident_bytes(),
+            "fd_used": open_descriptors(),
+            "sockets_used": len(server.connections()),
+            "proc_used": 1,
+            "disk_free": store.get("disk_free_bytes", 0),
+        }
+        counters = {
+            "io_sync_count": commits,
+            "io_write_bytes": store.get("journal_written_bytes", 0) + store.get("checkpoint_bytes", 0),
+            "context_switches": usage.ru_nvcsw + usage.ru_nivcsw,
+            **churn(server),
+        }
+        return {
+            "name": views.NODE,
+            "type": "disc",
+            "running": True,
+            "being_drained": False,
+            "uptime": int((time.time() - server.started_at) * 1000),
+            "os_pid": str(os.getpid()),
+            "processors": os.cpu_count(),
+            "mem_calculation_strategy": "rss",
+            "mem_limit": server.memory_limit_bytes,
+            "mem_alarm": "memory" in alarms,
+            "disk_free_limit": server.disk_free_limit_bytes,
+            "disk_free_alarm": "disk" in alarms,
+            "fd_total": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+            "sockets_total": server.connections_max,
+            "proc_total": 1,
+            "run_queue": 0,
+            "rates_mode": "basic",
+            "io_sync_avg_time": round(1000 * store.get("commit_seconds", 0.0) / commits, 3) if commits else 0.0,
+            **rates.with_rates(("node", "figures"), figures, NODE_STATS),
+            **rates.with_rates(("node", "counters"), counters),
+            "exchange_types": [{"name": name, "enabled": True} for name in (*TYPES, DELAYED_TYPE)],
+            "auth_mechanisms": [{"name": name, "enabled": True} for name in ("PLAIN", "AMQPLAIN")],
+            "applications": [{"name": "hubbub", "description": "Hubbub", "version": VERSION}],
+            "enabled_plugins": ["rabbitmq_management", "rabbitmq_prometheus"],
+            "contexts": contexts(server),
+            "log_files": [],
+            "config_files": [],
+            "partitions": [],
+            "cluster_links": [],
+        }
+
+    # ── who tried to log in ───────────────────────────────────────────────────────────────────────────────────────────
+
+    async def attempts_by_protocol(self, request: web.Request) -> web.Response:
+        """Since the broker began, or since they were forgotten."""
+        require(request, SEES_ALL)
+        self.check_named(request)
+        return await listing(request, self.attempts.protocols())
+
+    async def attempts_by_source(self, request: web.Request) -> web.Response:
+        """By address, user and protocol; those that came last where there are many."""
+        require(request, SEES_ALL)
+        self.check_named(request)
+        return await listing(request, self.attempts.sources())
+
+    async def forget_attempts(self, request: web.Request) -> web.Response:
+        """Count anew."""
+        require(request, {ADMINISTRATOR})
+        self.check_named(request)
+        self.attempts.forget()
+        return no_content()
