@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from broker import config, logs
-from broker.commands import connections, definitions, lists, messages, policies, users, vhosts
+from broker.commands import connections, definitions, lists, messages, operation, policies, users, vhosts
 from broker.commands.api import Api
 from broker.net.listener import ListenError
 from broker.net.tls import TlsError
@@ -29,6 +29,7 @@ FAMILIES = (
     vhosts,
     policies,
     definitions,
+    operation,
 )
 """One a line: each module's `COMMANDS` are commands of `hubbub`."""
 

@@ -245,6 +245,8 @@ class Settings(Section, frozen=True):
     data_dir: Annotated[str, Meta(min_length=1)] = "data"
     disk_free_min_bytes: Bytes = 50_000_000
     """With less than this free on the disk of `data_dir`, publishers are blocked."""
+    drain_after_s: Annotated[int, Meta(ge=0, le=3600)] = 0
+    """Told to stop, the broker is not ready at once, and stops so much later: time for load balancers."""
     durability: Durability = field(default_factory=Durability)
     memory: Memory = field(default_factory=Memory)
     amqp: Amqp = field(default_factory=Amqp)

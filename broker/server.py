@@ -34,6 +34,7 @@ from broker.core.errors import NotAccepted
 from broker.core.event_exchange import EventExchange, remove_event_exchange
 from broker.core.exchange import Exchange
 from broker.core.message import Message
+from broker.draining import Draining
 from broker.management.app import Management
 from broker.management.views import NODE
 from broker.memory_alarm import MemoryAlarm
@@ -73,6 +74,7 @@ class Server:
         self.started_at = time.time()
         self.restored = Restored(0, 0, 0.0)
         self.stopped = False
+        self.draining = Draining(lambda: self.settings.drain_after_s)
         self._closing = AsyncExitStack()
 
     # ── start ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -388,17 +390,16 @@ def _raise_descriptor_limit(connections_max: int) -> None:
 
 
 async def serve(settings: Settings, ready: Callable[[Server], Awaitable[None]] | None = None) -> None:
-    """Run a broker until SIGTERM or SIGINT. `ready` is awaited once everything listens."""
+    """Run a broker until it is to go: SIGTERM, SIGINT, `hubbub drain`. `ready` is awaited once everything listens."""
     server = Server(settings)
-    stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     await server.start()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, server.draining.on_signal)
     loop.add_signal_handler(signal.SIGHUP, server.reload)
     if ready is not None:
         await ready(server)
-    await stopping.wait()
+    await server.draining.over.wait()
     log.info("stopping")
     await server.stop()
 

@@ -42,6 +42,7 @@ from broker.management.resources.exchanges import Exchanges
 from broker.management.resources.health import Health
 from broker.management.resources.mqtt import Mqtt
 from broker.management.resources.nodes import Nodes
+from broker.management.resources.operation import Operation
 from broker.management.resources.overview import Overview
 from broker.management.resources.policies import ParameterEndpoints, PolicyEndpoints
 from broker.management.resources.queues import Queues
@@ -108,6 +109,7 @@ class Management:
             PolicyEndpoints(server, operator=True),
             ParameterEndpoints(server),
             Definitions(server),
+            Operation(server),
             self.health,
         ):
             application.add_routes(resource.routes())

@@ -147,6 +147,10 @@ class ObservedServer(Protocol):
     def disk_free_limit_bytes(self) -> int:
         """Free space below which publishers are blocked."""
 
+    @property
+    def draining(self) -> Any:
+        """draining.Draining: whether the broker is about to go."""
+
     def connections(self) -> list[Any]:
         """The open connections."""
 

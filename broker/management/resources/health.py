@@ -68,7 +68,9 @@ class Health:
         return answer({"status": "ok"})
 
     async def ready(self, request: web.Request) -> web.Response:
-        """Publishing is possible: no alarm stands."""
+        """Publishing is possible: no alarm stands, and the broker is not about to go."""
+        if self.server.draining.is_begun:
+            return answer({"status": "draining"}, 503)
         alarms = dict(self.server.broker.alarms)
         return answer({"status": "blocked", "alarms": alarms}, 503) if alarms else answer({"status": "ok"})
 
@@ -90,6 +92,8 @@ class Health:
 
     async def in_service(self, request: web.Request) -> web.Response:
         """Connections are accepted."""
+        if self.server.draining.is_begun:
+            return failed("this node is in maintenance mode")
         return answer({"status": "ok"}) if self.server.listeners else failed("the node listens on nothing")
 
     async def connections(self, request: web.Request) -> web.Response:

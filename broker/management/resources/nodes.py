@@ -114,7 +114,7 @@ class Nodes:
             "name": views.NODE,
             "type": "disc",
             "running": True,
-            "being_drained": False,
+            "being_drained": server.draining.is_begun,
             "uptime": int((time.time() - server.started_at) * 1000),
             "os_pid": str(os.getpid()),
             "processors": os.cpu_count(),

@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from broker.config import Mqtt
+from broker.draining import Draining
 from broker.management.app import Management
 from broker.mqtt.endpoint import Endpoint as MqttEndpoint
 from broker.mqtt.observed import Observed
@@ -41,6 +42,7 @@ class ObservedCore:
         self.listeners = [SimpleNamespace(name="amqp", address="127.0.0.1", port=5672, tls=None)]
         self.certificates: Any = None
         self.edge_counts = {"accepted": 9, "refused": 1, "accept_pauses": 0}
+        self.draining = Draining(lambda: 7)
         self.proxies = SimpleNamespace(accepted=0, refused={"untrusted": 0})
         self.websocket_paths = ("/amqp",)
         self.websockets = SimpleNamespace(

@@ -1,0 +1,41 @@
+"""What an operator tells the process over HTTP, and who may."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.management.conftest import Api, Client, ObservedCore
+
+
+async def test_a_drain_is_answered_at_once_and_the_node_is_not_ready(
+    api: Api, client: Client, server: ObservedCore
+) -> None:
+    assert (await client.get("/health/ready")).status == 200
+    assert await api("POST", "/api/hubbub/drain", {"after": 3600}, status=202) == {"after": 3600, "connections": 0}
+
+    for probe, status in (("live", 200), ("startup", 200), ("ready", 503)):
+        assert (await client.get(f"/health/{probe}")).status == status
+    for check in ("is-in-service", "ready-to-serve-clients"):
+        assert (await api.get(f"/api/health/checks/{check}", status=503))["reason"] == (
+            "this node is in maintenance mode"
+        )
+    assert (await api.get("/api/nodes"))[0]["being_drained"] is True
+    assert not server.draining.over.is_set()
+
+
+async def test_without_a_time_a_drain_takes_as_long_as_the_settings_say(api: Api) -> None:
+    assert (await api("POST", "/api/hubbub/drain", status=202))["after"] == 7
+
+
+@pytest.mark.parametrize("after", [-1, 3601, "1", True, []])
+async def test_a_drain_with_a_wrong_time_changes_nothing(api: Api, server: ObservedCore, after: object) -> None:
+    await api("POST", "/api/hubbub/drain", {"after": after}, status=400)
+
+    assert not server.draining.is_begun
+
+
+@pytest.mark.parametrize("user", ["watcher", "policy", "manager", "plain"])
+async def test_only_an_administrator_drains(api: Api, server: ObservedCore, user: str) -> None:
+    await api("POST", "/api/hubbub/drain", {"after": 0}, status=401, user=user)
+
+    assert not server.draining.is_begun
