@@ -8,10 +8,12 @@ this into a broker: the environment may be opened once per process).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +34,7 @@ def report(directory: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"{directory} holds no {FILE_NAME}")
     environment = lmdb.open(str(directory), readonly=True, max_dbs=len(Database), create=False, max_readers=126)
     try:
-        databases = {
-            database: environment.open_db(database.name.lower().encode(), create=False) for database in Database
-        }
+        databases = dict(_databases(environment))
         with environment.begin(buffers=True) as transaction:
             meta = {bytes(key): bytes(value) for key, value in transaction.cursor(databases[Database.META])}
             kinds = Counter(
@@ -46,7 +46,7 @@ def report(directory: Path) -> dict[str, Any]:
                 "node_id": meta.get(META_NODE_ID, b"").decode(),
                 "definitions": dict(sorted(kinds.items())),
                 "entries": {
-                    database.name.lower(): transaction.stat(databases[database])["entries"] for database in Database
+                    database.name.lower(): transaction.stat(opened)["entries"] for database, opened in databases.items()
                 },
                 **_segments(transaction, databases),
                 **_journal(directory, meta.get(META_JOURNAL)),
@@ -67,6 +67,13 @@ def _journal(directory: Path, mark: bytes | None) -> dict[str, int]:
     finally:
         os.close(file)
     return {"journaled_batches": len(batches), "journaled_bytes": sum(map(len, batches))}
+
+
+def _databases(environment: Any) -> Iterator[tuple[Database, Any]]:
+    """Those that are there: an older version had fewer."""
+    for database in Database:
+        with contextlib.suppress(lmdb.NotFoundError):
+            yield database, environment.open_db(database.name.lower().encode(), create=False)
 
 
 def _segments(transaction: Any, databases: dict[Database, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ values of `segments` look like is drawn in `segment.pxd`.
     retained     vhost, topic                     a record, written by the core
     sessions     vhost, client id                 MessagePack, written by the core
     delayed      due time ms u64, id u64          a record, written by the core
+    deliveries   queue u32, segment u64, slot u32 u16: how often the slot's message came back
 
 Integers in keys are big-endian, so that keys sort as numbers. Each text of a composed key stands behind its length in
 two bytes: no text can reach into its neighbour, and whole leading texts make a prefix that can be scanned.
@@ -23,7 +24,7 @@ import hashlib
 import struct
 from enum import IntEnum
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Of the data directory; `migrate.py` knows the way from older ones."""
 
 KEY_BYTES_MAX = 511
@@ -48,6 +49,7 @@ class Database(IntEnum):
     RETAINED = 5
     SESSIONS = 6
     DELAYED = 7
+    DELIVERIES = 8
 
 
 def _fitted(key: bytes) -> bytes:
@@ -96,6 +98,28 @@ def delayed_parts(key: bytes) -> tuple[int, int]:
     """The (due_ms, number) of a key in `delayed`."""
     due_ms, number = struct.unpack(">QQ", key)
     return due_ms, number
+
+
+def delivery_key(queue: int, segment: int, slot: int) -> bytes:
+    """Key in `deliveries`: `queue` is the first number by which the store knows the queue."""
+    return struct.pack(">IQI", queue, segment, slot)
+
+
+def delivery_parts(key: bytes) -> tuple[int, int, int]:
+    """The (queue, segment, slot) of a key in `deliveries`."""
+    queue, segment, slot = struct.unpack(">IQI", key)
+    return queue, segment, slot
+
+
+def delivery_value(count: int) -> bytes:
+    """Value in `deliveries`."""
+    return struct.pack("<H", count)
+
+
+def delivery_count(value: bytes) -> int:
+    """The count of a value in `deliveries`."""
+    (count,) = struct.unpack("<H", value)
+    return int(count)
 
 
 def segment_key(segment: int, part: int) -> bytes:

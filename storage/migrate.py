@@ -37,7 +37,11 @@ def _begin_a_journal(store: MigratingStore) -> None:
     """Version 2 has a journal beside the data file: nothing changes but that version 1 must not overlook it."""
 
 
-MIGRATIONS: Mapping[int, Callable[[MigratingStore], None]] = {1: _begin_a_journal}
+def _begin_to_count_deliveries(store: MigratingStore) -> None:
+    """Version 3 has the database `deliveries`: version 2 must not settle messages and leave their counts behind."""
+
+
+MIGRATIONS: Mapping[int, Callable[[MigratingStore], None]] = {1: _begin_a_journal, 2: _begin_to_count_deliveries}
 """Per version, what makes the next version of it. Version 1 is the first."""
 
 

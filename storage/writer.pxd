@@ -34,7 +34,7 @@ cdef extern from "<pthread.h>" nogil:
         pass
 
 cdef enum:
-    DATABASES = 8                       # as many as `layout.Database` has
+    DATABASES = 9                       # as many as `layout.Database` has
     LATENCY_BUCKETS = 16                # `latency_bound_us` gives their upper bounds; the last has none
     RETRY_MS_MIN = 100                  # while the disk is full
     RETRY_MS_MAX = 1000

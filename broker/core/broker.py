@@ -115,11 +115,14 @@ class Broker:
 
     def definitions(self, kind: str) -> Iterator[dict[str, Any]]:
         """What the store has of one kind. The names are in the values: long keys are cut."""
-        start, end = layout.definition_prefix(kind)
+        for _key, value in self.scan(Database.DEFINITIONS, *layout.definition_prefix(kind)):
+            yield msgpack.unpackb(value)
+
+    def scan(self, database: Database, start: bytes, end: bytes | None) -> Iterator[tuple[bytes, bytes]]:
+        """All that the store has committed between two keys, read slice by slice."""
         while True:
-            found = self.store.scan(Database.DEFINITIONS, start, end, SCAN_SLICE)
-            for _key, value in found:
-                yield msgpack.unpackb(value)
+            found = self.store.scan(database, start, end, SCAN_SLICE)
+            yield from found
             if len(found) < SCAN_SLICE:
                 return
             start = found[-1][0] + b"\0"
@@ -134,11 +137,22 @@ class Broker:
         stored = self.store.get(Database.META, CLEAN_SHUTDOWN_KEY)
         delivered = msgpack.unpackb(stored, strict_map_key=False) if stored is not None else None
         self.store.delete(Database.META, CLEAN_SHUTDOWN_KEY)
+        self.restore_delivery_counts(queues)
         for queue in set(queues.values()):
             # After a crash nobody knows what was delivered: everything may come for the second time, and says so.
             known = delivered.get(queue.store_id, 0) if delivered is not None else queue.last_position
             queue.finish_restore(known)
         return messages
+
+    def restore_delivery_counts(self, queues: dict[int, Queue]) -> None:
+        """Tell each queue what the store knows of its messages that came back; forget where nobody counts any more."""
+        for key, value in self.scan(Database.DELIVERIES, b"", None):
+            store_id, segment, slot = layout.delivery_parts(key)
+            queue = queues.get(store_id)
+            if queue is not None and queue.counts_deliveries:
+                queue.delivery_counts.restore(segment, slot, layout.delivery_count(value))
+            else:
+                self.store.delete(Database.DELIVERIES, key)
 
     def close(self) -> None:
         """Write down what an orderly stop knows and a crash does not: what consumers have seen."""

@@ -13,6 +13,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from broker.core.clock cimport Clock, Timer
 from broker.core.consumers cimport Consumers
+from broker.core.delivery_counts cimport DeliveryCounts
 from broker.core.entry cimport entry_t
 from broker.core.ledger cimport ledger_t
 from broker.core.ready cimport ReadyList
@@ -61,7 +62,8 @@ cdef class Queue(Target):
     cdef uint32_t delivery_limit                # 2**32 - 1: none
     cdef bint is_limited                        # `turn_away` has to be asked
     cdef public bint drops_transient_offline    # transient ones do not wait for credit; then `change`
-    cdef readonly bint counts_deliveries        # x-delivery-count goes with what comes again
+    cdef readonly bint counts_deliveries        # x-delivery-count goes with what comes again, and outlives a restart
+    cdef readonly DeliveryCounts delivery_counts
     cdef bint may_expire                        # a message with a deadline has been here
     cdef Timer expiry_timer
     cdef object unused                          # unused.UnusedWatch

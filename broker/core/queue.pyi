@@ -6,12 +6,11 @@ from broker.core.arguments import QueueArguments
 from broker.core.binding import Binding
 from broker.core.clock import Clock
 from broker.core.consumers import Consumers
+from broker.core.delivery_counts import DeliveryCounts
 from broker.core.ready import ReadyList
 from broker.core.target import Consumer, Target
 from broker.core.vhost import VirtualHost
 from storage.interface import Store
-
-OVERFLOWS: dict[str, int]
 
 class Queue(Target):
     """Holds messages for consumers, in order, until they are settled."""
@@ -68,6 +67,10 @@ class Queue(Target):
     def unacked_bytes(self) -> int: ...
     @property
     def consumers(self) -> Consumers: ...
+    @property
+    def counts_deliveries(self) -> bool: ...
+    @property
+    def delivery_counts(self) -> DeliveryCounts: ...
     @property
     def last_position(self) -> int: ...
     @property

@@ -6,6 +6,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from broker.core.clock cimport Clock
 from broker.core.consumers cimport Consumers
+from broker.core.delivery_counts cimport DeliveryCounts, settle_entry
 from broker.core.entry cimport ENTRY_DURABLE, ENTRY_REDELIVERED, entry_t, ring_at
 from broker.core.ledger cimport ledger_unaccounted
 from broker.core.message cimport message_view
@@ -15,22 +16,16 @@ from storage.interface cimport SLOT_DURABLE, SLOT_REDELIVERED, Store
 from storage.records cimport MESSAGE_PERSISTENT, message_ref, message_t, message_unref
 
 from broker.core import object_events
+from broker.core.arguments import OVERFLOWS
 from broker.core.errors import AccessRefused
 from broker.core.unused import UnusedWatch
 
-cdef enum:
+cdef enum:                              # in the order of arguments.OVERFLOWS
     OVERFLOW_DROP_HEAD = 0
     OVERFLOW_REJECT_PUBLISH = 1
     OVERFLOW_REJECT_PUBLISH_DLX = 2
     OVERFLOW_DROP_TAIL = 3
     NO_LOCAL_LOOK_AHEAD = 4096          # entries in memory that a no-local consumer may be served past
-
-OVERFLOWS = {
-    "drop-head": OVERFLOW_DROP_HEAD,
-    "reject-publish": OVERFLOW_REJECT_PUBLISH,
-    "reject-publish-dlx": OVERFLOW_REJECT_PUBLISH_DLX,
-    "drop-tail": OVERFLOW_DROP_TAIL,
-}
 
 
 cdef class Queue(Target):
@@ -54,7 +49,9 @@ cdef class Queue(Target):
         self.last_used_ms = clock.now_ms
         self.apply(settings)
         levels = 1 + (settings.max_priority or 0)
-        self.levels = [ReadyList(store, store_id + level, memory_bytes_max) for level in range(levels)]
+        self.delivery_counts = DeliveryCounts(store, store_id)
+        self.levels = [ReadyList(store, self.delivery_counts, store_id + level, memory_bytes_max)
+                       for level in range(levels)]
         self.ready = self.levels[0] if levels == 1 else None
 
     def apply(self, settings):
@@ -63,7 +60,7 @@ cdef class Queue(Target):
         self.message_ttl_ms = -1 if settings.message_ttl_ms is None else settings.message_ttl_ms
         self.length_max = <uint64_t>-1 if settings.max_length is None else settings.max_length
         self.length_bytes_max = <uint64_t>-1 if settings.max_length_bytes is None else settings.max_length_bytes
-        self.overflow = OVERFLOWS[settings.overflow or "drop-head"]
+        self.overflow = OVERFLOWS.index(settings.overflow or "drop-head")
         self.delivery_limit = <uint32_t>-1 if settings.delivery_limit is None else settings.delivery_limit
         self.counts_deliveries = settings.queue_type == "quorum" or settings.delivery_limit is not None
         self.is_limited = (settings.max_length is not None or settings.max_length_bytes is not None
@@ -118,7 +115,7 @@ cdef class Queue(Target):
                     self.hand_over(consumer, &entry)
                     return ROUTED                       # the delivery settles it: nothing to keep
                 if self.durable and message.flags & MESSAGE_PERSISTENT:
-                    keep(self, &entry, level_id(self, message))
+                    keep(self, &entry, self.store_id + <uint32_t>level_of(self, message.priority))
                     self.hand_over(consumer, &entry)
                     return ROUTED | STORED
                 self.hand_over(consumer, &entry)
@@ -131,7 +128,7 @@ cdef class Queue(Target):
         cdef int outcome = ROUTED
         cdef size_t priority = 0
         if level is None:
-            priority = min(<size_t>entry.priority, <size_t>len(self.levels) - 1)
+            priority = level_of(self, entry.priority)
             level = <ReadyList>self.levels[priority]
         if self.durable and entry.message.flags & MESSAGE_PERSISTENT:
             outcome = ROUTED | STORED
@@ -214,7 +211,7 @@ cdef class Queue(Target):
         self.ledger.delivered_no_ack += 1
         consumer.deliver(entry)
         if entry.segment:
-            self.store.settle(entry.segment, entry.slot)
+            settle_entry(self.store, self.delivery_counts, entry)
         message_unref(entry.message)
         return 0
 
@@ -239,7 +236,7 @@ cdef class Queue(Target):
         if no_ack:
             self.ledger.got_no_ack += 1
             if entry.segment:
-                self.store.settle(entry.segment, entry.slot)
+                settle_entry(self.store, self.delivery_counts, entry)
         else:
             self.ledger.got += 1
             self.unacked_count += 1
@@ -255,7 +252,7 @@ cdef class Queue(Target):
         if outcome == COMPLETE or self.deleted:
             self.ledger.acknowledged += 1
             if entry.segment:
-                self.store.settle(entry.segment, entry.slot)
+                settle_entry(self.store, self.delivery_counts, entry)
             message_unref(entry.message)
             return 0
         if outcome == REQUEUE:
@@ -310,7 +307,7 @@ cdef class Queue(Target):
             self.ledger.dead_lettered += 1
             self.vhost.dead_letters.publish(self, message_view(entry.message), reason)
         if entry.segment:
-            self.store.settle(entry.segment, entry.slot)        # in the same batch as its copy: never neither
+            settle_entry(self.store, self.delivery_counts, entry)   # in the same batch as its copy: never neither
         message_unref(entry.message)
         return 0
 
@@ -374,6 +371,7 @@ cdef class Queue(Target):
         cdef uint64_t removed = 0
         for level in self.levels:
             removed += level.clear()
+        self.delivery_counts.forget_restored()
         self.ready_count = 0
         self.ledger.purged += removed
         return removed
@@ -474,11 +472,9 @@ cdef int keep(Queue queue, entry_t* entry, uint32_t store_id) except -1:
                               &entry.segment, &entry.slot)
 
 
-cdef inline uint32_t level_id(Queue queue, message_t* message) noexcept:
-    """The store's name for the queue at the message's priority."""
-    if queue.ready is not None:
-        return queue.store_id
-    return queue.store_id + <uint32_t>min(<size_t>message.priority, <size_t>len(queue.levels) - 1)
+cdef inline size_t level_of(Queue queue, size_t priority) noexcept:
+    """The index of the level for messages of this priority."""
+    return 0 if queue.ready is not None else min(priority, <size_t>len(queue.levels) - 1)
 
 
 cdef int64_t deadline(Queue queue, message_t* message) noexcept:
@@ -532,9 +528,11 @@ cdef int give_back(Queue queue, entry_t* entry) except -1:
         queue.ledger.dropped_delivery_limit += 1
         return queue.dead_letter(entry, "delivery_limit")
     queue.ledger.requeued += 1
+    if queue.counts_deliveries:
+        queue.delivery_counts.note(entry)
     level = queue.ready
     if level is None:
-        level = <ReadyList>queue.levels[min(<size_t>entry.priority, <size_t>len(queue.levels) - 1)]
+        level = <ReadyList>queue.levels[level_of(queue, entry.priority)]
     level.push_back_again(entry)
     queue.ready_count += 1
     if queue.is_limited and queue.overflow == OVERFLOW_DROP_HEAD:

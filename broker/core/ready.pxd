@@ -12,6 +12,7 @@ Invariants: positions grow from front over runs to tail; while `runs` or `tail` 
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from broker.core.delivery_counts cimport DeliveryCounts
 from broker.core.entry cimport entry_t, ring_t
 from storage.interface cimport Store
 
@@ -23,6 +24,7 @@ ctypedef struct run_t:
 
 cdef class ReadyList:
     cdef Store store
+    cdef DeliveryCounts delivery_counts      # the queue's
     cdef uint32_t store_id
     cdef ring_t front
     cdef ring_t tail

@@ -2,6 +2,7 @@
 
 from libc.stdlib cimport free, malloc, realloc
 
+from broker.core.delivery_counts cimport DeliveryCounts, settle_entry
 from broker.core.entry cimport (
     ENTRY_DURABLE, ENTRY_REDELIVERED, entry_t, ring_at, ring_clear, ring_insert, ring_pop, ring_push, ring_remove,
 )
@@ -16,8 +17,10 @@ cdef enum:
 cdef class ReadyList:
     """The messages of one queue (of one priority) that wait for a consumer."""
 
-    def __cinit__(self, Store store, uint32_t store_id, uint64_t memory_bytes_max):
+    def __cinit__(self, Store store, DeliveryCounts delivery_counts not None, uint32_t store_id,
+                  uint64_t memory_bytes_max):
         self.store = store
+        self.delivery_counts = delivery_counts
         self.store_id = store_id
         self.memory_bytes_max = memory_bytes_max
         self.read_ahead = 1
@@ -133,7 +136,7 @@ cdef class ReadyList:
                 entry.expires_at_ms = loaded[index].expires_at_ms
                 entry.segment = run.segment
                 entry.slot = loaded[index].slot
-                entry.delivery_count = 0
+                entry.delivery_count = self.delivery_counts.take(run.segment, entry.slot)
                 entry.flags = ENTRY_DURABLE if loaded[index].flags & SLOT_DURABLE else 0
                 if loaded[index].flags & SLOT_REDELIVERED or entry.position <= self.redelivered_up_to:
                     entry.flags |= ENTRY_REDELIVERED
@@ -171,7 +174,7 @@ cdef class ReadyList:
 
 cdef int drop(ReadyList ready, entry_t* entry) except -1:
     if entry.segment:
-        ready.store.settle(entry.segment, entry.slot)
+        settle_entry(ready.store, ready.delivery_counts, entry)
     message_unref(entry.message)
     return 0
 

@@ -71,6 +71,12 @@ def fill(channel: BlockingChannel) -> None:
         for delay in (3000, 1500):
             properties = pika.BasicProperties(delivery_mode=2, headers={"x-delay": delay})
             publish("x.delayed", "k", str(delay).encode(), properties)
+    channel.queue_declare("poisoned", durable=True, arguments={"x-delivery-limit": 2, "x-queue-type": "quorum"})
+    publish("", "poisoned", b"poison", PERSISTENT)
+    for _ in range(2):
+        method, _, _ = channel.basic_get("poisoned")
+        assert method is not None
+        channel.basic_nack(method.delivery_tag)
     publish("", "kept", b"last", PERSISTENT)  # its confirm says that the acks before it are committed
 
 
@@ -113,6 +119,15 @@ def test_properties_are_as_they_were(channel: BlockingChannel) -> None:
     delivery = get(channel, "properties")
     assert delivery is not None
     assert {name: getattr(delivery.properties, name) for name in PROPERTIES} == PROPERTIES
+
+
+def test_a_delivery_limit_counts_on_from_where_it_was(channel: BlockingChannel) -> None:
+    """As in RabbitMQ's quorum queues: the message came back twice before the kill; the third time is one too many."""
+    delivery = get(channel, "poisoned", auto_ack=False)
+    assert delivery is not None
+    assert (delivery.properties.headers or {}).get("x-delivery-count") == 2
+    channel.basic_nack(delivery.method.delivery_tag)
+    assert bodies(channel, "poisoned") == []
 
 
 def test_a_large_body_is_as_it_was(channel: BlockingChannel) -> None:

@@ -17,7 +17,7 @@ import pytest
 from storage.errors import StoreCorruptError, StoreFailedError, StoreVersionError
 from storage.inspect import report
 from storage.journal_file import JOURNAL_NAME, written_bytes
-from storage.layout import Database
+from storage.layout import SCHEMA_VERSION, Database
 from storage.lmdb_store import LmdbStore
 from storage.view import StoredMessage, StoreView
 from tests.support.polling import eventually
@@ -319,7 +319,7 @@ def test_a_directory_of_the_version_before_opens(data: Path) -> None:
     store.delete(Database.META, b"journal")
     store.close()
     store = opened(data)
-    assert report(data)["schema_version"] == 2  # in LMDB itself: version 1 must not overlook the journal
+    assert report(data)["schema_version"] == SCHEMA_VERSION  # in LMDB itself: version 1 must not overlook the journal
     journaled(store, 2)
     store.abandon()
     assert positions(data) == [1, 2]
