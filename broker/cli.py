@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from broker import config, logs
+from broker.authentication.backend import SetupError
 from broker.commands import connections, definitions, lists, messages, operation, policies, users, vhosts
 from broker.commands.api import Api
 from broker.net.listener import ListenError
@@ -60,7 +61,7 @@ def serve(config_path: Path | None, data_dir: str | None, assignments: tuple[str
     logs.configure(settings.log.format, settings.log.level)
     try:
         server.run(settings)
-    except (StoreError, ListenError, TlsError, OSError) as error:
+    except (StoreError, ListenError, TlsError, SetupError, OSError) as error:
         _fail(str(error))
 
 

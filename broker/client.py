@@ -42,6 +42,7 @@ from broker.core.events import INTERNAL_USER, split_address
 from broker.core.local import COMPLETE, DISCARD, REQUEUE, Delivery, LocalConsumer, LocalPublisher
 from broker.core.message import Message
 from broker.core.properties import encode_properties
+from broker.core.undecided import Undecided
 
 TOPICS = "amq.topic"
 """The exchange of MQTT's topics."""
@@ -74,19 +75,24 @@ class RefusedError(Exception):
 
 
 def log_in(broker: Broker, name: str, password: bytes, *, vhost: str, peer: str, number: int = 0) -> Client:
-    """A client that acts as a user of the broker. `peer`: "127.0.0.1:5000". Raises AccessRefused, InvalidPath."""
+    """A client that acts as a user of the broker. `peer`: "127.0.0.1:5000".
+
+    Raises AccessRefused, InvalidPath, Undecided.
+    """
     try:
         user = broker.access.authenticate(name, password, is_loopback(peer), peer.rpartition(":")[0])
     except AccessRefused as error:
         _tell_login(broker, name, peer, "PLAIN", error.text)
         raise
-    _tell_login(broker, name, peer, "PLAIN")
+    user.may_access(vhost)  # asked before anything is told: the whole login may come again
+    _tell_login(broker, user.name, peer, "PLAIN")
     return _client_of(user, broker, vhost, number)
 
 
 def admit(broker: Broker, name: str, *, vhost: str, peer: str, number: int = 0) -> Client:
     """The same without a password, for whom the operator lets in so. Raises AccessRefused, InvalidPath."""
     user = broker.access.admit_external(name, is_loopback(peer))
+    user.may_access(vhost)
     _tell_login(broker, name, peer, "ANONYMOUS")
     return _client_of(user, broker, vhost, number)
 
@@ -136,12 +142,13 @@ class Client:
         self._unsettled: dict[int, Delivery] = {}
         self._last_tag = 0
         self._exclusive: set[str] = set()
+        self._chosen_name = ""
 
     # ── rights ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def check(self, verb: Literal["configure", "write", "read"], what: str, name: str) -> None:
-        """Raise AccessRefused unless the user may."""
-        if self.user is not None and not self.user.may(self.vhost.name, verb, name):
+        """Raise AccessRefused unless the user may; Undecided where others have not said yet."""
+        if self.user is not None and not self.user.may(self.vhost.name, verb, name, what):
             raise AccessRefused(
                 f"access to {what} '{name}' in vhost '{self.vhost.name}' refused for user '{self.user.name}'"
             )
@@ -167,8 +174,9 @@ class Client:
         options: dict[str, Any] = {"durable": durable, "auto_delete": auto_delete, "arguments": dict(arguments or {})}
         owner = self if exclusive else None
         if not name:
-            name = f"amq.gen-{secrets.token_urlsafe(16)}"
+            name = self._chosen_name = self._chosen_name or f"amq.gen-{secrets.token_urlsafe(16)}"
             self.check("configure", "queue", name)
+            self._chosen_name = ""
             self._act(self.vhost.create_queue, name, exclusive=exclusive, owner=owner, **options)
         else:
             self.check("configure", "queue", name)
@@ -473,6 +481,7 @@ __all__ = [
     "RefusedError",
     "ResourceLocked",
     "TableError",
+    "Undecided",
     "admit",
     "is_loopback",
     "log_in",

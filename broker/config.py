@@ -18,14 +18,13 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import yaml
-from msgspec import Meta, Struct, field, inspect
+from msgspec import Meta, field, inspect
 
+from broker.authentication_settings import Authentication
 from broker.limits import Limits
 from broker.logs import LogFormat, LogLevel
+from broker.sections import Milliseconds, Permission, Port, Section
 
-Port = Annotated[int, Meta(ge=0, le=65535)]
-"""A TCP port; 0: any that is free (the start-up summary tells which)."""
-Milliseconds = Annotated[int, Meta(ge=1)]
 Bytes = Annotated[int, Meta(ge=0)]
 
 
@@ -37,10 +36,6 @@ PROXIED_SECTIONS = ("amqp", "mqtt", "websocket", "management")
 
 class ConfigError(Exception):
     """The settings cannot be used. The text is for the operator: `FILE:LINE: key.path: expected …, got …`."""
-
-
-class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What every part of the settings has in common."""
 
 
 class Durability(Section, frozen=True):
@@ -200,15 +195,6 @@ class Metrics(Section, frozen=True):
     """Null: none."""
 
 
-class Permission(Section, frozen=True):
-    """What a user may do in one vhost: regular expressions over names, as RabbitMQ has them."""
-
-    vhost: str = "/"
-    configure: str = ".*"
-    write: str = ".*"
-    read: str = ".*"
-
-
 class User(Section, frozen=True):
     """A user of a new store. Once there are users in the store, those alone count."""
 
@@ -259,6 +245,7 @@ class Settings(Section, frozen=True):
     events: Events = field(default_factory=Events)
     users: list[User] = field(default_factory=_default_users)
     anonymous: Anonymous = field(default_factory=Anonymous)
+    authentication: Authentication = field(default_factory=Authentication)
     vhosts: list[Annotated[str, Meta(min_length=1, max_length=255)]] = field(default_factory=lambda: ["/"])
     limits: Limits = field(default_factory=Limits)
     log: Log = field(default_factory=Log)
@@ -405,6 +392,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
             file = getattr(each, name)
             if not Path(file).is_file():
                 yield f"tls.certificates[{index}].{name}", f"expected a file, got `{file}`, which there is not"
+    yield from settings.authentication.contradictions()
     if settings.limits.read_bytes_max < 2 * amqp.frame_max:
         yield "limits.read_bytes_max", f"expected at least {2 * amqp.frame_max}, twice amqp.frame_max"
     if (settings.mqtt.session_overflow == "dead-letter") != (settings.mqtt.dead_letter_exchange is not None):
@@ -413,11 +401,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "anonymous.user", f"expected one of users, got `{settings.anonymous.user}`"
     for index, user in enumerate(settings.users):
         for number, permission in enumerate(user.permissions):
-            for verb in ("configure", "write", "read"):
-                try:
-                    re.compile(getattr(permission, verb))
-                except re.error as error:
-                    yield f"users[{index}].permissions[{number}].{verb}", f"expected a regular expression: {error}"
+            yield from permission.contradictions(f"users[{index}].permissions[{number}]")
     for name in Limits.__struct_fields__:
         if getattr(settings.limits, name) < 1:
             yield f"limits.{name}", f"expected `int` >= 1, got `{getattr(settings.limits, name)}`"

@@ -63,6 +63,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     batch_linger_ms: int = 5
     """How long what nobody waits for (acknowledgements by consumers) may gather, so that the disk is free."""
 
+    logins_waiting_max: int = 1_024
+    """Logins, and questions about rights, that wait for a backend outside of the broker; one more is refused."""
+
     # ── MQTT ──────────────────────────────────────────────────────────────────────────────────────────────────────
     mqtt_receive_max: int = 65_535
     """QoS 1 and 2 messages of one client that are not yet acknowledged to it."""

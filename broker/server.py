@@ -27,6 +27,7 @@ from typing import Any
 
 from broker.amqp.connection import AmqpConnection
 from broker.amqp.endpoint import Endpoint
+from broker.authentication.build import chain_of
 from broker.config import Settings
 from broker.core.broker import Broker, Restored
 from broker.core.clock import Clock
@@ -82,7 +83,7 @@ class Server:
     async def start(self) -> None:
         """Open the store, restore, listen. Whatever fails, what was opened before it is closed again.
 
-        Raises StoreError, ListenError, TlsError, OSError: each with a text for the operator.
+        Raises StoreError, ListenError, TlsError, SetupError, OSError: each with a text for the operator.
         """
         try:
             self._open_core()
@@ -128,9 +129,21 @@ class Server:
         else:
             remove_event_exchange(self.broker)
         self.store.sync()
+        self._ask_others()
         self.memory_alarm = MemoryAlarm(
             self.broker, self.clock, settings.memory.messages_bytes_max, settings.limits.begun_stalled_ms
         )
+
+    def _ask_others(self) -> None:
+        """Whoever else knows users. SetupError."""
+        waiting_max = self.settings.limits.logins_waiting_max
+        access = self.broker.access
+        self.authentication = chain_of(
+            self.settings.authentication, access, waiting_max=waiting_max, enter=self.turn.enter
+        )
+        if self.authentication is not None:
+            access.others = self.authentication
+            self._closing.push_async_callback(self.authentication.close)
 
     def _seed(self) -> None:
         """Vhosts that the configuration names and the store lacks; and in a new store, the configuration's users.
@@ -311,9 +324,11 @@ class Server:
         return self.settings.disk_free_min_bytes
 
     def reload(self) -> None:
-        """SIGHUP: read anew what may change while the broker runs, the certificates."""
+        """SIGHUP: read anew what may change while the broker runs: the certificates, the password file."""
         if self.certificates is not None:
             self.certificates.reload()
+        if self.authentication is not None:
+            self.authentication.reload()
 
     async def publish(self, exchange: Exchange, message: Message) -> bool:
         """Route a message that comes over HTTP, and wait until it is accepted (law 1); whether anybody wanted it."""

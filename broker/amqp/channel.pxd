@@ -45,6 +45,7 @@ cdef class Channel(Publisher):
     cdef Intake intake
     cdef readonly bint confirms
     cdef public str last_queue              # the queue declared last: what an empty name means
+    cdef public str chosen_name             # for a queue without one, while others are asked whether it may be declared
     cdef public object reply_target         # consumer.ReplyTarget, or None
     cdef public object transaction          # transaction.Transaction, or None
 

@@ -15,6 +15,7 @@ class Channel(Publisher):
     """One channel of a connection."""
 
     last_queue: str | None
+    chosen_name: str | None
     reply_target: ReplyTarget | None
     transaction: Transaction | None
 

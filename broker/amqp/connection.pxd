@@ -19,6 +19,7 @@ cdef enum:
     RESTS_FOR_ALARM = 2             # the broker lacks memory or disk, and the next that is to be read is a publish
     RESTS_FOR_DISK = 4              # it publishes faster than the disk takes
     RESTS_FOR_READER = 8            # it asks for more than it reads: messages got and returned pile up
+    RESTS_FOR_DECISION = 16         # who its user is, or what they may, is being asked of others (core.undecided)
 
 cdef class AmqpConnection(Connection):
     cdef public int state                   # states.pxd
@@ -43,6 +44,7 @@ cdef class AmqpConnection(Connection):
     cdef Channel streaming                  # in the middle of a large body frame
     cdef size_t frame_left                  # … whose payload still lacks so many bytes
     cdef Py_ssize_t taken                   # of the bytes being read: where to go on after an error
+    cdef Py_ssize_t frame_at                # … and where the frame being handled begins, to take it again
     cdef Clock clock
     cdef readonly int64_t received_ms       # when the peer was last heard
     cdef public uint64_t sent_at_beat       # output.bytes_sent at the last look (heartbeat)

@@ -17,6 +17,7 @@ from broker.wire.connection cimport Connection
 from broker.amqp.negotiation import Negotiation
 from broker.amqp.translate import AmqpError, reply_for
 from broker.core.errors import CoreError
+from broker.core.undecided import Undecided
 
 cdef enum:
     STREAMED_MIN = 8192             # body frames from this size on are taken in pieces as they come
@@ -60,6 +61,10 @@ cdef class AmqpConnection(Connection):
                 self.on_error(error)
             except CoreError as error:
                 self.on_error(reply_for(error))
+            except Undecided as undecided:
+                self.await_decision(undecided.question)
+                at = self.frame_at
+                break
             except Exception as error:
                 self.negotiation.on_internal_error(error)
             if self.state == CLOSED:
@@ -103,6 +108,7 @@ cdef class AmqpConnection(Connection):
                 continue
             if size - at < 7:
                 break
+            self.frame_at = at
             type = <uint8_t>data[at]
             length = load32(data + at + 3)
             if length + FRAME_OVERHEAD > self.frame_max and self.frame_max:
@@ -324,6 +330,11 @@ cdef class AmqpConnection(Connection):
         if self.state == RUNNING:
             self.negotiation.fail(AmqpError(541, "the store has failed: nothing can be written to disk"))
         self.go_on(RESTS_FOR_STORE)
+
+    def await_decision(self, question):
+        """The frame is taken again when others have said who the user is, or what they may."""
+        self.rest(RESTS_FOR_DECISION)
+        question.when_decided(partial(self.go_on, RESTS_FOR_DECISION))
 
     def rest_for_disk(self):
         """More waits for the disk than may: read on when it has what the open batch holds."""

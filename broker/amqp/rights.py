@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 def check_configure(channel: Channel, what: str, name: str) -> None:
     """May the user declare and delete it?"""
-    refuse_unless(channel.user.may_configure(channel.vhost.name, name), channel, what, name)
+    refuse_unless(channel.user.may_configure(channel.vhost.name, name, what), channel, what, name)
 
 
 def check_write(channel: Channel, what: str, name: str) -> None:
     """May the user bring messages in?"""
-    refuse_unless(channel.user.may_write(channel.vhost.name, name), channel, what, name)
+    refuse_unless(channel.user.may_write(channel.vhost.name, name, what), channel, what, name)
 
 
 def check_read(channel: Channel, what: str, name: str) -> None:
     """May the user take messages out?"""
-    refuse_unless(channel.user.may_read(channel.vhost.name, name), channel, what, name)
+    refuse_unless(channel.user.may_read(channel.vhost.name, name, what), channel, what, name)
 
 
 def exchange_to_publish_to(channel: Channel, name: bytes) -> Exchange:

@@ -144,9 +144,10 @@ def on_queue_declare(
     durable = durable and not exclusive  # it goes with its connection (RabbitMQ)
     before = vhost.broker.definitions_changed
     if name == "":
-        name = "amq.gen-" + secrets.token_urlsafe(16)
+        name = channel.chosen_name = channel.chosen_name or "amq.gen-" + secrets.token_urlsafe(16)
         check_configure(channel, "queue", name)
         check_dead_letter(channel, name, arguments)
+        channel.chosen_name = ""
         queue = vhost.create_queue(
             name, durable=durable, exclusive=exclusive, auto_delete=auto_delete, owner=connection, arguments=arguments
         )

@@ -73,6 +73,13 @@ class Clock(Protocol):
     now_ms: int
 
 
+class Others(Protocol):
+    """What is needed of authentication.chain.Chain."""
+
+    def authenticate(self, name: str, password: bytes | None, peer_is_loopback: bool, peer: str) -> User:
+        """The user, of the store or of somebody else; a password of None is not asked for. AccessRefused, Undecided."""
+
+
 class Permission:
     """What one user may do in one vhost: three regular expressions over names."""
 
@@ -110,24 +117,32 @@ class User:
         self.permissions: dict[str, Permission] = {}
         self.answers: dict[tuple[str, str, str], bool] = {}
 
+    expires_ms = 0
+    """Since 1970: when the login ends, as a token's does; 0: never."""
+    asks_others = False
+    """Whether `may` may raise Undecided."""
+
     def may_access(self, vhost: str) -> bool:
         """May the user open a connection to the vhost?"""
         return vhost in self.permissions
 
-    def may_configure(self, vhost: str, name: str) -> bool:
+    def may_configure(self, vhost: str, name: str, what: str = "queue") -> bool:
         """May the user declare and delete what has this name?"""
-        return self.may(vhost, "configure", name)
+        return self.may(vhost, "configure", name, what)
 
-    def may_write(self, vhost: str, name: str) -> bool:
+    def may_write(self, vhost: str, name: str, what: str = "exchange") -> bool:
         """May the user publish to this exchange, or bind to this queue?"""
-        return self.may(vhost, "write", name)
+        return self.may(vhost, "write", name, what)
 
-    def may_read(self, vhost: str, name: str) -> bool:
+    def may_read(self, vhost: str, name: str, what: str = "queue") -> bool:
         """May the user consume from this queue, or bind from this exchange?"""
-        return self.may(vhost, "read", name)
+        return self.may(vhost, "read", name, what)
 
-    def may(self, vhost: str, verb: str, name: str) -> bool:
-        """`verb`: configure, write or read. The pattern may match anywhere in the name, as RabbitMQ's do."""
+    def may(self, vhost: str, verb: str, name: str, what: str = "queue") -> bool:
+        """`verb`: configure, write or read; `what`: queue or exchange, for those who tell them apart.
+
+        The pattern may match anywhere in the name, as RabbitMQ's do.
+        """
         question = (vhost, verb, name)
         answer = self.answers.get(question)
         if answer is None:
@@ -181,6 +196,8 @@ class Access:
         self.logins = 0
         self.logins_refused = 0
         self.failures = Failures(clock)
+        self.others: Others | None = None
+        """Who else knows users; None: the store's users are all."""
         self.hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
         self.memory_hash = hashlib.blake2b(key=secrets.token_bytes(32))
         self.nobody_key = secrets.token_bytes(32)
@@ -342,7 +359,16 @@ class Access:
     # ── authentication ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def authenticate(self, name: str, password: bytes, peer_is_loopback: bool, peer: str = "") -> User:
-        """The user whose password this is. `peer`: the peer's address, without its port. Raises AccessRefused."""
+        """The user whose password this is. `peer`: the peer's address, without its port.
+
+        Raises AccessRefused, and Undecided where others are asked.
+        """
+        if self.others is not None:
+            return self.others.authenticate(name, password, peer_is_loopback, peer)
+        return self.authenticate_own(name, password, peer_is_loopback, peer)
+
+    def authenticate_own(self, name: str, password: bytes, peer_is_loopback: bool, peer: str) -> User:
+        """The same, of the store's users alone. Raises AccessRefused."""
         user = self.users.get(name)
         if user is not None and self.is_remembered(user, password):
             return self.admitted(user, peer_is_loopback)
@@ -387,7 +413,9 @@ class Access:
         return self.admitted(user, peer_is_loopback)
 
     def admit_external(self, name: str, peer_is_loopback: bool) -> User:
-        """The user whom a certificate names (SASL EXTERNAL): no password is asked. Raises AccessRefused."""
+        """The user whom a certificate names (SASL EXTERNAL): no password is asked. Raises as `authenticate`."""
+        if self.others is not None:
+            return self.others.authenticate(name, None, peer_is_loopback, "")
         user = self.users.get(name)
         if user is None:
             self.logins_refused += 1

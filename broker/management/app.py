@@ -19,8 +19,10 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from broker.core.access import User
 from broker.core.errors import CoreError
 from broker.core.events import ACTING_USER
+from broker.core.undecided import Undecided
 from broker.management import metrics
 from broker.management.asked import ADMINISTRATOR, MAY_LOG_IN, USER, body_of, field, has_tag, require
 from broker.management.observed import ObservedServer
@@ -62,6 +64,10 @@ REQUEST_BYTES_MAX = 64 * 1024 * 1024
 """Of a request's body: definitions of a large broker, or one message."""
 
 
+QUESTIONS_MAX = 1000
+"""That others may be asked about a user's rights within one request."""
+
+
 class Listening(Protocol):
     """A listener: its bound socket is served."""
 
@@ -92,7 +98,8 @@ class Management:
         """Port 15672: `/`, `/api`, `/health`, `/metrics`."""
         server, rates = self.server, self.rates
         application = web.Application(
-            middlewares=[self._in_their_words, self._within_turn, self._login], client_max_size=REQUEST_BYTES_MAX
+            middlewares=[self._in_their_words, self._within_turn, self._login, self._decided],
+            client_max_size=REQUEST_BYTES_MAX,
         )
         application.add_routes([web.get("/", self._page), web.post("/api/hubbub/backup", self._backup)])
         application.router.add_static("/ui", UI)
@@ -167,21 +174,32 @@ class Management:
             raise not_found()  # there is no such path, for nobody
         peer = request.remote or ""
         try:
-            name, password = basic_credentials(request.headers.get("Authorization", ""))
+            name, password = credentials(request.headers.get("Authorization", ""))
         except ValueError as error:
             raise refused(str(error)) from None
+        access = self.server.broker.access
         try:
-            user = self.server.broker.access.authenticate(name, password, is_loopback(peer), peer)
+            user = await decided(lambda: access.authenticate(name, password, is_loopback(peer), peer))
         except CoreError as error:
             self._tell_login("failure", name, peer, error=str(error))
             # Whether it is the name or the password is nobody's business; how long to wait is.
             raise login_failed("Login failed" if error.text.endswith("invalid credentials") else error.text) from None
-        self._tell_login("success", name, peer)
-        ACTING_USER.set(name)  # in this request's task
+        self._tell_login("success", user.name, peer)
+        ACTING_USER.set(user.name)  # in this request's task
         if not has_tag(user, MAY_LOG_IN):
             raise refused("Not management user")
         request[USER] = user
         return await handler(request)
+
+    @web.middleware
+    async def _decided(self, request: web.Request, handler: Endpoint) -> web.StreamResponse:
+        """Where others are asked what the user may, the request is begun anew with their answer."""
+        for _ in range(QUESTIONS_MAX):
+            try:
+                return await handler(request)
+            except Undecided as undecided:
+                await decision(undecided)
+        raise ApiError(503, "service_unavailable", f"more than {QUESTIONS_MAX} questions about one user's rights")
 
     def _tell_login(self, outcome: str, name: str, peer: str, **more: str) -> None:
         self.server.broker.events.tell(
@@ -234,9 +252,32 @@ def not_allowed(request: web.Request, methods: Iterable[str]) -> web.Response:
     return failed
 
 
-def basic_credentials(header: str) -> tuple[str, bytes]:
-    """Name and password of an `Authorization: Basic` header. ValueError."""
+async def decided(ask: Callable[[], User]) -> User:
+    """What comes back, when those who are asked have answered."""
+    while True:
+        try:
+            return ask()
+        except Undecided as undecided:
+            await decision(undecided)
+
+
+async def decision(undecided: Undecided) -> None:
+    """Wait until whoever is asked has answered."""
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def tell() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    undecided.question.when_decided(tell)
+    await future
+
+
+def credentials(header: str) -> tuple[str, bytes]:
+    """Name and password of `Authorization: Basic`; of `Bearer` (RFC 6750) no name, and the token. ValueError."""
     scheme, _, encoded = header.partition(" ")
+    if scheme.lower() == "bearer" and encoded.strip():
+        return "", encoded.strip().encode()
     if scheme.lower() != "basic":
         raise ValueError("expected a login by HTTP basic authentication")
     try:

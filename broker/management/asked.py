@@ -76,7 +76,7 @@ def acting_in(server: ObservedServer, request: web.Request) -> Any:
 def check_right(request: web.Request, vhost: str, verb: str, what: str, name: str) -> None:
     """As over AMQP: configure, write or read on a queue or exchange."""
     user = user_of(request)
-    if not user.may(vhost, verb, name):
+    if not user.may(vhost, verb, name, what):
         raise refused(f"access to {what} '{name}' in vhost '{vhost}' refused for user '{user.name}'")
 
 

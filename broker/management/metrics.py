@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from broker.management.listing import every
+from broker.management.login_metrics import login_metrics
 from broker.management.observed import ObservedServer
 from broker.management.rabbitmq_metrics import AGGREGATED, PER_OBJECT, RabbitmqMetrics
 from broker.management.resources.overview import totals
@@ -32,6 +33,7 @@ class BrokerMetrics(Collector):
         yield from self._objects()
         yield from self._websockets()
         yield from self._certificates()
+        yield from login_metrics(self.server.broker.access)
         yield from self._ledger()
         yield from self._retained()
         yield from self._store()

@@ -34,6 +34,7 @@ cdef enum:
     RESTS_FOR_ALARM = 2             # the broker lacks memory or disk, and this connection publishes
     RESTS_FOR_DISK = 4              # it publishes faster than the disk takes
     RESTS_FOR_READER = 8            # it asks for more than it reads
+    RESTS_FOR_DECISION = 16         # who its user is, or what they may, is being asked of others (core.undecided)
 
 cdef class MqttConnection(Connection):
     cdef public int state
@@ -51,6 +52,7 @@ cdef class MqttConnection(Connection):
     cdef public uint32_t keep_alive_s
     cdef public uint32_t packet_bytes_max       # the client's maximum packet size
     cdef public bint wants_reasons              # request problem information
+    cdef Py_ssize_t packet_at                   # where the packet being handled begins, to take it again
     cdef Clock clock
     cdef Store store
     cdef readonly Counters counters

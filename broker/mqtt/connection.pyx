@@ -19,6 +19,7 @@ from broker.wire.connection cimport Connection
 from broker.wire.output cimport output_neglected
 
 from broker.core.errors import CoreError
+from broker.core.undecided import Undecided
 from broker.mqtt import control
 from broker.mqtt.reasons import MqttError, Reason
 from broker.mqtt.translate import error_for
@@ -66,6 +67,9 @@ cdef class MqttConnection(Connection):
             control.fail(self, error)
         except CoreError as error:
             control.fail(self, error_for(error))
+        except Undecided as undecided:
+            self.await_decision(undecided.question)
+            at = self.packet_at
         except Exception as error:
             control.on_internal_error(self, error)
         if self.state == CLOSED:
@@ -96,6 +100,7 @@ cdef class MqttConnection(Connection):
                 continue
             if size - at < 2:
                 break
+            self.packet_at = at
             header = fixed_header(data + at, size - at, &length)
             if header <= 0:
                 if header < 0:                                          # §2.1.4
@@ -166,7 +171,7 @@ cdef class MqttConnection(Connection):
 
     def on_first_publish(self):
         """May it publish at all? From now on an alarm concerns this connection."""
-        if not self.user.may_write(self.vhost.name, "amq.topic"):
+        if not self.user.may_write(self.vhost.name, "amq.topic", "exchange"):
             return False
         self.exchange = self.vhost.exchanges["amq.topic"]
         self.incoming = Incoming(self.endpoint, self.number, self.version == 5)
@@ -356,6 +361,11 @@ cdef class MqttConnection(Connection):
         if self.state != CLOSED:
             control.fail(self, MqttError(Reason.QUOTA_EXCEEDED, "a message was refused"))
 
+    def await_decision(self, question):
+        """The packet is taken again when others have said who the user is, or what they may."""
+        self.rest(RESTS_FOR_DECISION)
+        question.when_decided(partial(self.go_on, RESTS_FOR_DECISION))
+
     def rest_for_disk(self):
         """More waits for the disk than may: read on when it has what the open batch holds."""
         if not self.rests & RESTS_FOR_DISK:
@@ -432,10 +442,13 @@ cdef int on_publish(MqttConnection connection, uint8_t first, const char* body, 
     cdef publish_t publish
     cdef message_t* message
     cdef int found = read_publish(first, body, length, length, connection.version == 5, &publish)
-    connection.counters.packets_received += 1
+    cdef bint may
     if found != PUBLISH_OK:
+        connection.counters.packets_received += 1
         raise_publish(found)
-    if not may_publish(connection, &publish):
+    may = may_publish(connection, &publish)
+    connection.counters.packets_received += 1
+    if not may:
         return 0
     if publish.payload_size > connection.message_bytes_max:
         raise MqttError(Reason.PACKET_TOO_LARGE, f"a payload of {publish.payload_size} bytes")

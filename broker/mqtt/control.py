@@ -15,6 +15,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from broker.core.undecided import Undecided
 from broker.mqtt import handshake, subscriptions, will
 from broker.mqtt.packets import (
     PINGRESP,
@@ -44,6 +45,15 @@ AWAIT_CONNECT, AWAIT_AUTH, RUNNING, CLOSED = range(4)
 def on_packet(connection: MqttConnection, first: int, body: bytes) -> None:
     """A whole packet. Raises MqttError, CoreError."""
     packet = check_flags(first)
+    try:
+        on_checked(connection, packet, body)
+    except Undecided:
+        connection.counters.packets_received -= 1  # it comes again
+        raise
+
+
+def on_checked(connection: MqttConnection, packet: Packet, body: bytes) -> None:
+    """… whose first byte is right."""
     if connection.state == AWAIT_CONNECT:
         if packet is not Packet.CONNECT:  # [MQTT-3.1.0-1]
             raise protocol_error(f"{packet.name} comes before CONNECT")
@@ -78,6 +88,8 @@ def on_subscribe(connection: MqttConnection, _packet: Packet, body: bytes) -> No
     """SUBSCRIBE: SUBACK, and the retained messages behind it. What a stored session holds is on disk before."""
     asked = decode_subscribe(connection.version, body)
     session = connection.session
+    if connection.user.asks_others:
+        subscriptions.ask(connection, asked.subscriptions)
     reasons, retained = [], []
     for each in asked.subscriptions:
         reason, found = subscriptions.subscribe(connection, each, asked.subscription_identifier)

@@ -28,6 +28,7 @@ RECEIVE_MAXIMUM_DEFAULT = 65_535
 def on_connect(connection: MqttConnection, body: bytes) -> None:
     """CONNECT. Raises MqttError, answered as CONNACK."""
     connect = decode_connect(body)
+    is_again = connection.connect is not None  # others have decided about its user meanwhile
     connection.version = connect.version
     connection.connect = connect
     properties = connect.properties
@@ -35,7 +36,7 @@ def on_connect(connection: MqttConnection, body: bytes) -> None:
         connection.packet_bytes_max = properties.maximum_packet_size
     if properties.request_problem_information == 0:
         connection.wants_reasons = False
-    if not connection.endpoint.connect_rate.admit():
+    if not is_again and not connection.endpoint.connect_rate.admit():
         raise MqttError(Reason.CONNECTION_RATE_EXCEEDED, "too many clients connect at once")
     if properties.authentication_method is not None:
         authentication = Authentication(mechanisms(connection), properties.authentication_method)
@@ -43,7 +44,8 @@ def on_connect(connection: MqttConnection, body: bytes) -> None:
         connection.state = control.AWAIT_AUTH
         go_on(connection, authentication.begin(properties.authentication_data))
         return
-    log_in(connection, connect)
+    vhost_name = log_in(connection, connect)
+    enter(connection, vhost_name)
     accept(connection, connect)
 
 
@@ -91,8 +93,8 @@ def go_on(connection: MqttConnection, step: Step) -> None:
     connection.write(encode_auth(step.reason, said, connection.packet_bytes_max))  # [MQTT-4.12.0-2], [MQTT-4.12.0-5]
 
 
-def log_in(connection: MqttConnection, connect: Connect) -> None:
-    """Name and password, or nobody where that is allowed; and the vhost. Raises MqttError."""
+def log_in(connection: MqttConnection, connect: Connect) -> str:
+    """Name and password, or nobody where that is allowed; the vhost's name. Raises MqttError, Undecided."""
     endpoint, access = connection.endpoint, connection.broker.access
     loopback = is_loopback(connection.peer)
     vhost_name, name, mechanism = endpoint.vhost_name, endpoint.anonymous_user, "ANONYMOUS"
@@ -109,9 +111,10 @@ def log_in(connection: MqttConnection, connect: Connect) -> None:
     except AccessRefused as error:
         refuse(connection, name, mechanism, error.text)
         raise MqttError(Reason.BAD_USER_NAME_OR_PASSWORD, error.text) from None
+    connection.user.may_access(vhost_name)  # asked before anything is told: the whole CONNECT may come again
     connection.username = connect.username
-    tell_login(connection.broker.events, connection, name, mechanism)
-    enter(connection, vhost_name)
+    tell_login(connection.broker.events, connection, connection.user.name, mechanism)
+    return vhost_name
 
 
 def refuse(connection: MqttConnection, name: str, mechanism: str, text: str) -> None:

@@ -12,6 +12,7 @@ know packets' bytes.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from broker.core.binding import SUBSCRIBER
@@ -84,6 +85,13 @@ def subscribe(connection: MqttConnection, asked: Subscription, identifier: int |
     return Reason(held.qos), retained_for(session, held, known is None)
 
 
+def ask(connection: MqttConnection, asked: Iterable[Subscription]) -> None:
+    """Before any of them is made: raises Undecided where others have not said yet whether the user may."""
+    for each in asked:
+        with suppress(MqttError):
+            check(connection, Held(each, None), False)
+
+
 def check(connection: MqttConnection, held: Held, is_new: bool) -> None:
     """Rights and limits. Raises MqttError."""
     session, user = connection.session, connection.user
@@ -97,7 +105,7 @@ def check(connection: MqttConnection, held: Held, is_new: bool) -> None:
         if not user.may_read(vhost.name, name):
             raise MqttError(Reason.NOT_AUTHORIZED)
         return
-    may = user.may_read(vhost.name, "amq.topic")
+    may = user.may_read(vhost.name, "amq.topic", "exchange")
     if held.qos and held.share_name is None and may:  # as RabbitMQ: the queue is declared, bound and consumed
         name = f"mqtt-subscription-{session.client_id}qos1"
         may = all(user.may(vhost.name, verb, name) for verb in ("configure", "write", "read"))

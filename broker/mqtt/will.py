@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from broker.core.message import Message
+from broker.core.undecided import Undecided
 from broker.mqtt import sparkplug
 from broker.mqtt.properties import Properties
 from broker.mqtt.publishing import publish_as_client
@@ -77,10 +78,15 @@ def publish(session: Session) -> None:
     will = session.will
     if will is None:
         return
+    try:
+        may = will.user is not None and will.user.may_write(session.vhost.name, "amq.topic", "exchange")
+    except Undecided as undecided:
+        undecided.question.when_decided(lambda: publish(session))
+        return
     session.will = None
     will.cancel()
     counters = session.sessions.counters
-    if will.user is None or not will.user.may_write(session.vhost.name, "amq.topic"):
+    if not may:
         counters.wills_refused += 1
         log.warning("the will of '%s' may not be published", session.client_id)
     else:

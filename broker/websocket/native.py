@@ -24,6 +24,7 @@ from broker.client import (
     CoreError,
     Outcome,
     Received,
+    Undecided,
     admit,
     log_in,
 )
@@ -111,7 +112,7 @@ class NativeConnection(PythonConnection):
         self.subscriptions: dict[str | int, Subscription] = {}
         self.waits: set[str] = set()
         self.requests_in_turn = self.deliveries_in_turn = 0
-        self.turn_ends = False
+        self.turn_ends = self.is_lost = False
         self.login_timer: Any = None
 
     # ── what management shows ─────────────────────────────────────────────────────────────────────────────────────
@@ -168,6 +169,7 @@ class NativeConnection(PythonConnection):
 
     def lost(self, reason: str) -> None:
         """The client is gone: what it had not dealt with is somebody else's."""
+        self.is_lost = True
         self._stop_login_timer()
         client, self.client = self.client, None
         self.subscriptions.clear()
@@ -201,6 +203,17 @@ class NativeConnection(PythonConnection):
             self._fail(request.id, translate.error_code(error), error.text)
         except ValueError as error:
             self._fail(request.id, "invalid", str(error))
+        except Undecided as undecided:
+            self.wait("decision")
+            undecided.question.when_decided(lambda: self._on_decided(request))
+
+    def _on_decided(self, request: messages.AnyRequest) -> None:
+        """Others have said who the user is, or what they may."""
+        if not self.is_lost:
+            self.waits.discard("decision")
+            self._on_request(request)
+            if not self.waits:
+                self.output.resume_reading()
 
     def _on_hello(self, request: Hello) -> None:
         if request.version != DIALECT_VERSION:
@@ -210,10 +223,12 @@ class NativeConnection(PythonConnection):
             password = request.password.encode()
             self.client = log_in(broker, name, password, vhost=request.vhost, peer=self.peer, number=self.number)
         elif self.endpoint.anonymous_user:
-            name = self.endpoint.anonymous_user
-            self.client = admit(broker, name, vhost=request.vhost, peer=self.peer, number=self.number)
+            anonymous = self.endpoint.anonymous_user
+            self.client = admit(broker, anonymous, vhost=request.vhost, peer=self.peer, number=self.number)
         else:
             raise AccessRefused("expected a user and a password")
+        assert self.client.user is not None
+        name = self.client.user.name
         self._stop_login_timer()
         self.say(
             Welcome(id=request.id, server=f"Hubbub {VERSION}", user=name, vhost=request.vhost, version=DIALECT_VERSION)
@@ -268,7 +283,7 @@ class NativeConnection(PythonConnection):
             queue = client.declare_queue(durable=False, exclusive=True)
             try:
                 client.bind(queue, TOPICS, key)
-            except CoreError:
+            except (CoreError, Undecided):
                 client.delete_queue(queue)
                 raise
         subscription = Subscription(request, "" if request.topic is None else queue)
@@ -288,7 +303,7 @@ class NativeConnection(PythonConnection):
                 on_started=started,
                 on_cancelled=lambda: self._on_cancelled(request.id),
             )
-        except CoreError:
+        except (CoreError, Undecided):
             del self.subscriptions[request.id]
             if subscription.own_queue:
                 client.delete_queue(subscription.own_queue)

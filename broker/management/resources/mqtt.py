@@ -109,7 +109,8 @@ class Mqtt:
             vhosts = [vhost_of(self.server, request)]
             check_right(request, vhosts[0].name, "read", "exchange", TOPICS)
         else:
-            vhosts = [each for each in self.server.broker.vhosts.values() if user.may(each.name, "read", TOPICS)]
+            all_of_them = self.server.broker.vhosts.values()
+            vhosts = [each for each in all_of_them if user.may(each.name, "read", TOPICS, "exchange")]
         page, size = page_of(request)
         try:
             matching = [(vhost, observed.retained(vhost, request.query.get("filter", "#"))) for vhost in vhosts]

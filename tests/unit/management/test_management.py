@@ -9,7 +9,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from broker.core.message import Message
-from broker.management.app import Management, basic_credentials, is_loopback
+from broker.management.app import Management, credentials, is_loopback
 from broker.management.metrics import exposition
 from tests.support.peer import Core, Peer
 from tests.unit.management.conftest import Api, Client, ObservedCore, login
@@ -106,10 +106,11 @@ def test_the_exposition_ends_with_a_newline(server: ObservedCore) -> None:
 
 def test_credentials() -> None:
     header = "Basic " + base64.b64encode(b"user:pass:word").decode()
-    assert basic_credentials(header) == ("user", b"pass:word")
-    for wrong in ("", "Bearer x", "Basic !!", "Basic " + base64.b64encode(b"nocolon").decode()):
+    assert credentials(header) == ("user", b"pass:word")
+    assert credentials("Bearer eyJ.x.y") == ("", b"eyJ.x.y")
+    for wrong in ("", "Bearer ", "Digest x", "Basic !!", "Basic " + base64.b64encode(b"nocolon").decode()):
         with pytest.raises(ValueError, match="expected"):
-            basic_credentials(wrong)
+            credentials(wrong)
 
 
 def test_loopback() -> None:

@@ -1,0 +1,190 @@
+"""Who a user is, asked of one backend after the other: the first that knows the user decides.
+
+Owns the order, how long one may take, how many logins wait, and for how long an answer is believed. Refuses to know
+what a backend is, and who asks: the core's `Access` does, and raises what is raised here.
+
+    authenticate ─┬─ the store's users, where they come first ──▶ User, at once
+                  ├─ known since less than cache_s ─────────────▶ User, at once
+                  └─ else Undecided; a task asks, remembers, and those who wait ask again
+
+Invariants: nothing here blocks the loop; a password is not kept, only a keyed hash of it; every answer that a backend
+did not give is counted, and leaves a line in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import secrets
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from broker.authentication.backend import Backend, Login, RefusedError, UnavailableError
+from broker.core.access import Access, User
+from broker.core.errors import AccessRefused
+from broker.core.undecided import Question, Undecided
+
+log = logging.getLogger("hubbub.authentication")
+
+REMEMBERED_MAX = 65_536
+REFUSED_MS = 1_000
+"""How long it is remembered that a login was refused: until those who wait have asked again."""
+
+
+class Step(NamedTuple):
+    """Who says who the user is, and who says what they may: mostly the same backend."""
+
+    authentication: Backend
+    authorization: Backend
+
+
+class Answer(NamedTuple):
+    """To a login; believed `until_ms`."""
+
+    user: User | None
+    reason: str
+    until_ms: int
+
+
+class Chain:
+    """All backends of the broker."""
+
+    def __init__(
+        self,
+        access: Access,
+        steps: Sequence[Step],
+        *,
+        timeout_ms: int,
+        cache_s: int,
+        waiting_max: int,
+        enter: Callable[[], object],
+    ) -> None:
+        """`enter`: called before what an answer sets going (Turn.enter)."""
+        self.access = access
+        self.steps = tuple(steps)
+        self.timeout_ms = timeout_ms
+        self.cache_ms = cache_s * 1000
+        self.waiting_max = waiting_max
+        self.enter = enter
+        self.clock = access.failures.clock
+        self.asked: dict[bytes, Question] = {}
+        self.answers: OrderedDict[bytes, Answer] = OrderedDict()
+        self.outcomes: Counter[tuple[str, str]] = Counter()
+        """How often a backend said what: `allowed`, `refused`, `unknown`, `unavailable`."""
+        self.waiting_refused = 0
+        """Logins that were not tried, because too many waited."""
+        self._key = secrets.token_bytes(32)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def backends(self) -> list[Backend]:
+        """Each of them once."""
+        return list(dict.fromkeys(backend for step in self.steps for backend in step))
+
+    def authenticate(self, name: str, password: bytes | None, peer_is_loopback: bool, peer: str) -> User:
+        """See core.access.Access.authenticate and admit_external. Raises AccessRefused, Undecided."""
+        access = self.access
+        first = self.steps[0]
+        is_own = first.authentication.name == first.authorization.name == "internal"
+        if is_own and password is not None and name in access.users:
+            return access.authenticate_own(name, password, peer_is_loopback, peer)
+        key = self.key(name, password)
+        answer = self.answers.get(key)
+        if answer is not None and answer.until_ms <= self.clock.now_ms:
+            answer = None
+        if answer is not None and answer.user is not None:
+            access.failures.forget(name, peer)
+            return access.admitted(answer.user, peer_is_loopback)
+        access.check_wait(name, peer)
+        if answer is not None:
+            access.refusal(name, peer)
+            raise AccessRefused(f"user '{name}' was refused: {answer.reason}")
+        raise Undecided(self.ask(key, Login(name, password, peer, peer_is_loopback)))
+
+    def key(self, name: str, password: bytes | None) -> bytes:
+        """A keyed hash: useless outside this process."""
+        keyed = hashlib.blake2b(name.encode("utf-8", "surrogateescape") + b"\0", key=self._key)
+        if password is not None:
+            keyed.update(b"\1" + password)
+        return keyed.digest()
+
+    def ask(self, key: bytes, login: Login) -> Question:
+        """The same login is asked for once, however many wait for it. Raises AccessRefused where too many wait."""
+        question = self.asked.get(key)
+        if question is None:
+            if len(self.asked) >= self.waiting_max:
+                self.waiting_refused += 1
+                raise AccessRefused(f"user '{login.name}' was refused: too many logins wait for their backends")
+            question = self.asked[key] = Question()
+            task = asyncio.get_running_loop().create_task(self.decide(key, login, question))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return question
+
+    async def decide(self, key: bytes, login: Login, question: Question) -> None:
+        """Ask, remember, and tell those who wait."""
+        user, reason = None, "invalid credentials"
+        try:
+            user = await self.find(login)
+        except RefusedError as refused:
+            reason = str(refused)
+        except Exception as error:
+            # Its text may hold what it was asked: the type says where to look.
+            log.error("a login failed by an error of the broker: %s", type(error).__name__)
+            reason = "an error of the broker"
+        now_ms = self.clock.now_ms
+        until_ms = now_ms + (REFUSED_MS if user is None else self.cache_ms)
+        if user is not None and user.expires_ms:
+            until_ms = min(until_ms, user.expires_ms)
+        self.answers[key] = Answer(user, reason, until_ms)
+        while len(self.answers) > REMEMBERED_MAX:
+            self.answers.popitem(last=False)
+        del self.asked[key]
+        self.enter()
+        question.decide()
+
+    async def find(self, login: Login) -> User:
+        """Ask one after the other. Raises RefusedError."""
+        reason = "invalid credentials"
+        for step in self.steps:
+            backend = step.authentication
+            try:
+                async with asyncio.timeout(self.timeout_ms / 1000):
+                    identity = await backend.authenticate(login)
+                if identity is None:
+                    self.outcomes[backend.name, "unknown"] += 1
+                    continue
+                found = backend
+                backend = step.authorization
+                async with asyncio.timeout(self.timeout_ms / 1000):
+                    user = await backend.authorize(identity if backend is found else identity.as_given(), login)
+            except (UnavailableError, TimeoutError) as error:
+                text = str(error) or f"no answer within {self.timeout_ms} ms"
+                self.outcomes[backend.name, "unavailable"] += 1
+                log.warning("backend %s cannot say who '%s' is: %s", backend.name, login.name, text)
+                reason = f"backend {backend.name} is not available"
+                continue
+            except RefusedError:
+                self.outcomes[backend.name, "refused"] += 1
+                raise
+            if user is None:
+                self.outcomes[backend.name, "refused"] += 1
+                raise RefusedError(f"backend {backend.name} does not know what '{identity.name}' may")
+            self.outcomes[backend.name, "allowed"] += 1
+            return user
+        raise RefusedError(reason)
+
+    def reload(self) -> None:
+        """Files are read anew, and nothing is believed any more that was said before."""
+        self.answers.clear()
+        for each in self.backends:
+            each.reload()
+
+    async def close(self) -> None:
+        """Nobody is asked any more."""
+        for task in list(self._tasks):
+            task.cancel()
+        for each in self.backends:
+            await each.close()

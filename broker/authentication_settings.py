@@ -1,0 +1,66 @@
+"""The section `authentication` of the settings: who is asked who a user is, and where those stand.
+
+Owns names, types, defaults, and what contradicts what. Refuses to know how anybody is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, field
+
+from broker.sections import Milliseconds, Permission, Section
+
+BackendName = Literal["internal", "password_file"]
+
+
+class Step(Section, frozen=True):
+    """One backend says who the user is, and another what they may."""
+
+    authentication: BackendName
+    authorization: BackendName
+
+
+class PasswordFile(Section, frozen=True):
+    """Users in a file, one a line, as `mosquitto_passwd` writes it, or `name:$argon2id$…[:tag,tag]`."""
+
+    path: str | None = None
+    permissions: list[Permission] = field(default_factory=lambda: [Permission()])
+    """What each of them may."""
+
+
+class Authentication(Section, frozen=True):
+    """Who is asked who a user is, and what they may."""
+
+    backends: Annotated[list[BackendName | Step], Meta(min_length=1)] = field(default_factory=lambda: ["internal"])
+    """Asked in this order; the first that knows the user decides. `internal`: the store's users."""
+    timeout_ms: Milliseconds = 3_000
+    """How long one backend may take; then the next is asked."""
+    cache_s: Annotated[int, Meta(ge=1, le=86_400)] = 15
+    """How long a login, or a right that a backend granted or refused, is believed without asking again."""
+    password_file: PasswordFile = field(default_factory=PasswordFile)
+
+    def used(self) -> set[str]:
+        """The names of the backends that are asked."""
+        names: set[str] = set()
+        for each in self.backends:
+            names |= {each.authentication, each.authorization} if isinstance(each, Step) else {each}
+        return names
+
+    def contradictions(self) -> Iterator[tuple[str, str]]:
+        """What is wrong between settings that are each right: where, and why."""
+        used = self.used()
+        yield from _needed("password_file", "path", self.password_file.path, used)
+        if self.password_file.path is not None and not Path(self.password_file.path).is_file():
+            text = f"expected a file, got `{self.password_file.path}`, which there is not"
+            yield "authentication.password_file.path", text
+        for index, permission in enumerate(self.password_file.permissions):
+            yield from permission.contradictions(f"authentication.password_file.permissions[{index}]")
+
+
+def _needed(backend: str, name: str, value: object, used: set[str]) -> Iterator[tuple[str, str]]:
+    """A backend that is asked needs the setting; one that is not must not have it: it would do nothing."""
+    if (backend in used) != (value is not None):
+        yield f"authentication.{backend}.{name}", f"expected with `{backend}` in authentication.backends, and only then"

@@ -1,0 +1,30 @@
+"""Prometheus: who is asked who a user is, and what they say.
+
+Owns these metrics' names. Reads the chain of backends that the core's access asks, where there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+
+def login_metrics(access: Any) -> Iterator[Metric]:
+    """Of core.access.Access."""
+    yield CounterMetricFamily("hubbub_logins", "Logins that were let in.", value=access.logins)
+    yield CounterMetricFamily("hubbub_logins_refused", "Logins that were refused.", value=access.logins_refused)
+    chain = access.others
+    if chain is None:
+        return
+    said = CounterMetricFamily(
+        "hubbub_authentication", "What backends said of logins and rights.", labels=["backend", "outcome"]
+    )
+    for (backend, outcome), count in sorted(chain.outcomes.items()):
+        said.add_metric([backend, outcome], count)
+    yield said
+    yield GaugeMetricFamily("hubbub_authentication_waiting", "Logins that wait for backends.", value=len(chain.asked))
+    yield CounterMetricFamily(
+        "hubbub_authentication_overflow", "Logins refused because too many waited.", value=chain.waiting_refused
+    )
