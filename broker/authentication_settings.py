@@ -13,7 +13,7 @@ from msgspec import Meta, field
 
 from broker.sections import Milliseconds, Permission, Section
 
-BackendName = Literal["internal", "password_file"]
+BackendName = Literal["internal", "password_file", "http"]
 
 
 class Step(Section, frozen=True):
@@ -31,6 +31,18 @@ class PasswordFile(Section, frozen=True):
     """What each of them may."""
 
 
+class Http(Section, frozen=True):
+    """A web service, as RabbitMQ's rabbitmq-auth-backend-http asks one. URLs."""
+
+    user_path: str | None = None
+    vhost_path: str | None = None
+    resource_path: str | None = None
+    method: Literal["get", "post"] = "get"
+    """`post` keeps passwords out of the service's access log."""
+    ca: str | None = None
+    """Who signs the certificate of an `https` service; null: whom the system trusts."""
+
+
 class Authentication(Section, frozen=True):
     """Who is asked who a user is, and what they may."""
 
@@ -41,6 +53,7 @@ class Authentication(Section, frozen=True):
     cache_s: Annotated[int, Meta(ge=1, le=86_400)] = 15
     """How long a login, or a right that a backend granted or refused, is believed without asking again."""
     password_file: PasswordFile = field(default_factory=PasswordFile)
+    http: Http = field(default_factory=Http)
 
     def used(self) -> set[str]:
         """The names of the backends that are asked."""
@@ -56,6 +69,11 @@ class Authentication(Section, frozen=True):
         if self.password_file.path is not None and not Path(self.password_file.path).is_file():
             text = f"expected a file, got `{self.password_file.path}`, which there is not"
             yield "authentication.password_file.path", text
+        for name in ("user_path", "vhost_path", "resource_path"):
+            url = getattr(self.http, name)
+            yield from _needed("http", name, url, used)
+            if url is not None and not url.startswith(("http://", "https://")):
+                yield f"authentication.http.{name}", f"expected a URL, got `{url}`"
         for index, permission in enumerate(self.password_file.permissions):
             yield from permission.contradictions(f"authentication.password_file.permissions[{index}]")
 

@@ -91,7 +91,7 @@ def log_in(broker: Broker, name: str, password: bytes, *, vhost: str, peer: str,
 
 def admit(broker: Broker, name: str, *, vhost: str, peer: str, number: int = 0) -> Client:
     """The same without a password, for whom the operator lets in so. Raises AccessRefused, InvalidPath."""
-    user = broker.access.admit_external(name, is_loopback(peer))
+    user = broker.access.admit_external(name, is_loopback(peer), peer.rpartition(":")[0])
     user.may_access(vhost)
     _tell_login(broker, name, peer, "ANONYMOUS")
     return _client_of(user, broker, vhost, number)

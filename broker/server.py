@@ -139,7 +139,7 @@ class Server:
         waiting_max = self.settings.limits.logins_waiting_max
         access = self.broker.access
         self.authentication = chain_of(
-            self.settings.authentication, access, waiting_max=waiting_max, enter=self.turn.enter
+            self.settings.authentication, access, self.clock, waiting_max=waiting_max, enter=self.turn.enter
         )
         if self.authentication is not None:
             access.others = self.authentication

@@ -36,7 +36,7 @@ class Mechanism:
         """The user of that name, if the password is right."""
         self.user_name = name
         peer = self.connection.peer
-        return self.connection.broker.access.authenticate(name, password, is_loopback(peer), peer.rpartition(":")[0])
+        return self.connection.broker.access.authenticate(name, password, is_loopback(peer), host_of(peer))
 
 
 class Plain(Mechanism):
@@ -83,7 +83,9 @@ class External(Mechanism):
         if not names:
             raise AccessRefused("the client certificate has no common name")
         self.user_name = names[0]
-        return self.connection.broker.access.admit_external(names[0], is_loopback(self.connection.peer))
+        return self.connection.broker.access.admit_external(
+            names[0], is_loopback(self.connection.peer), host_of(self.connection.peer)
+        )
 
     def update_secret(self, secret: bytes) -> None:
         """A certificate can't be replaced by a secret."""
@@ -98,7 +100,9 @@ class Anonymous(Mechanism):
     def respond(self, _response: bytes) -> Any:
         """See Mechanism."""
         self.user_name = self.connection.endpoint.anonymous_user
-        return self.connection.broker.access.admit_external(self.user_name, is_loopback(self.connection.peer))
+        return self.connection.broker.access.admit_external(
+            self.user_name, is_loopback(self.connection.peer), host_of(self.connection.peer)
+        )
 
     def update_secret(self, secret: bytes) -> None:
         """Nobody has no secret."""
@@ -119,3 +123,8 @@ def offered(connection: AmqpConnection) -> str:
 def is_loopback(peer: str) -> bool:
     """True for a peer on this machine."""
     return peer.startswith(("127.", "[::1]", "[::ffff:127.", "unix:"))
+
+
+def host_of(peer: str) -> str:
+    """A peer without its port."""
+    return peer.rpartition(":")[0]

@@ -10,50 +10,84 @@ from typing import Any
 
 from broker.authentication.backend import Backend
 from broker.authentication.chain import Chain, Step
+from broker.authentication.http_service import HttpService
 from broker.authentication.internal import Internal
 from broker.authentication.password_file import PasswordFile
+from broker.authentication.questions import Questions
 from broker.core.access import Access, Permission
 
 
-def chain_of(settings: Any, access: Access, *, waiting_max: int, enter: Callable[[], object]) -> Chain | None:
+class Backends:
+    """Makes those that the settings name, each once. `settings`: authentication_settings.Authentication."""
+
+    def __init__(self, settings: Any, access: Access, clock: Any, questions: Questions) -> None:
+        self.settings = settings
+        self.access = access
+        self.clock = clock
+        self.questions = questions
+        self.made: dict[str, Backend] = {}
+
+    def get(self, name: str) -> Backend:
+        """Raises SetupError."""
+        if name not in self.made:
+            self.made[name] = MAKE[name](self)
+        return self.made[name]
+
+    def internal(self) -> Backend:
+        """The store's users."""
+        return Internal(self.access)
+
+    def password_file(self) -> Backend:
+        """Raises SetupError."""
+        file = self.settings.password_file
+        return PasswordFile(file.path, permissions_of(file.permissions))
+
+    def http(self) -> Backend:
+        """Raises SetupError."""
+        http = self.settings.http
+        paths = {"user_path": http.user_path, "vhost_path": http.vhost_path, "resource_path": http.resource_path}
+        return HttpService(
+            paths,
+            method=http.method,
+            ca=http.ca,
+            clock=self.clock,
+            questions=self.questions,
+            timeout_ms=self.settings.timeout_ms,
+            cache_s=self.settings.cache_s,
+        )
+
+
+MAKE: dict[str, Callable[[Backends], Backend]] = {
+    "internal": Backends.internal,
+    "password_file": Backends.password_file,
+    "http": Backends.http,
+}
+
+
+def chain_of(
+    settings: Any, access: Access, clock: Any, *, waiting_max: int, enter: Callable[[], object]
+) -> Chain | None:
     """`settings`: authentication_settings.Authentication. None: only the store's users. SetupError."""
     if list(settings.backends) == ["internal"]:
         return None
-    made: dict[str, Backend] = {}
-
-    def backend(name: str) -> Backend:
-        if name not in made:
-            made[name] = MAKE[name](settings, access)
-        return made[name]
-
+    questions = Questions(waiting_max, enter)
+    backends = Backends(settings, access, clock, questions)
     steps = []
     for each in settings.backends:
         if isinstance(each, str):
-            steps.append(Step(backend(each), backend(each)))
+            steps.append(Step(backends.get(each), backends.get(each)))
         else:
-            steps.append(Step(backend(each.authentication), backend(each.authorization)))
+            steps.append(Step(backends.get(each.authentication), backends.get(each.authorization)))
     return Chain(
         access,
         steps,
+        clock=clock,
+        questions=questions,
         timeout_ms=settings.timeout_ms,
         cache_s=settings.cache_s,
-        waiting_max=waiting_max,
-        enter=enter,
     )
 
 
 def permissions_of(settings: Iterable[Any]) -> dict[str, Permission]:
     """By vhost, from sections.Permission."""
     return {each.vhost: Permission(each.configure, each.write, each.read) for each in settings}
-
-
-def password_file(settings: Any, access: Access) -> Backend:
-    """Raises FileError."""
-    file = settings.password_file
-    return PasswordFile(file.path, permissions_of(file.permissions))
-
-
-MAKE: dict[str, Callable[[Any, Access], Backend]] = {
-    "internal": lambda settings, access: Internal(access),
-    "password_file": password_file,
-}

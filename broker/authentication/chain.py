@@ -18,10 +18,11 @@ import hashlib
 import logging
 import secrets
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from broker.authentication.backend import Backend, Login, RefusedError, UnavailableError
+from broker.authentication.questions import Questions
 from broker.core.access import Access, User
 from broker.core.errors import AccessRefused
 from broker.core.undecided import Question, Undecided
@@ -56,27 +57,23 @@ class Chain:
         access: Access,
         steps: Sequence[Step],
         *,
+        clock: Any,
+        questions: Questions,
         timeout_ms: int,
         cache_s: int,
-        waiting_max: int,
-        enter: Callable[[], object],
     ) -> None:
-        """`enter`: called before what an answer sets going (Turn.enter)."""
+        """`clock`: core.clock.Clock."""
         self.access = access
+        self.clock = clock
+        self.questions = questions
         self.steps = tuple(steps)
         self.timeout_ms = timeout_ms
         self.cache_ms = cache_s * 1000
-        self.waiting_max = waiting_max
-        self.enter = enter
-        self.clock = access.failures.clock
-        self.asked: dict[bytes, Question] = {}
         self.answers: OrderedDict[bytes, Answer] = OrderedDict()
         self.outcomes: Counter[tuple[str, str]] = Counter()
         """How often a backend said what: `allowed`, `refused`, `unknown`, `unavailable`."""
-        self.waiting_refused = 0
-        """Logins that were not tried, because too many waited."""
         self._key = secrets.token_bytes(32)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._by_peer = any(getattr(each, "asks_for_peer", False) for each in self.backends)
 
     @property
     def backends(self) -> list[Backend]:
@@ -90,7 +87,7 @@ class Chain:
         is_own = first.authentication.name == first.authorization.name == "internal"
         if is_own and password is not None and name in access.users:
             return access.authenticate_own(name, password, peer_is_loopback, peer)
-        key = self.key(name, password)
+        key = self.key(name, password, peer)
         answer = self.answers.get(key)
         if answer is not None and answer.until_ms <= self.clock.now_ms:
             answer = None
@@ -103,28 +100,23 @@ class Chain:
             raise AccessRefused(f"user '{name}' was refused: {answer.reason}")
         raise Undecided(self.ask(key, Login(name, password, peer, peer_is_loopback)))
 
-    def key(self, name: str, password: bytes | None) -> bytes:
+    def key(self, name: str, password: bytes | None, peer: str) -> bytes:
         """A keyed hash: useless outside this process."""
-        keyed = hashlib.blake2b(name.encode("utf-8", "surrogateescape") + b"\0", key=self._key)
-        if password is not None:
-            keyed.update(b"\1" + password)
+        keyed = hashlib.blake2b(key=self._key)
+        for part in (name.encode("utf-8", "surrogateescape"), peer.encode() if self._by_peer else b"", password):
+            if part is not None:
+                keyed.update(len(part).to_bytes(4, "big") + part)
         return keyed.digest()
 
     def ask(self, key: bytes, login: Login) -> Question:
-        """The same login is asked for once, however many wait for it. Raises AccessRefused where too many wait."""
-        question = self.asked.get(key)
+        """Raises AccessRefused where too many wait."""
+        question = self.questions.ask(key, lambda: self.decide(key, login))
         if question is None:
-            if len(self.asked) >= self.waiting_max:
-                self.waiting_refused += 1
-                raise AccessRefused(f"user '{login.name}' was refused: too many logins wait for their backends")
-            question = self.asked[key] = Question()
-            task = asyncio.get_running_loop().create_task(self.decide(key, login, question))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            raise AccessRefused(f"user '{login.name}' was refused: too many logins wait for their backends")
         return question
 
-    async def decide(self, key: bytes, login: Login, question: Question) -> None:
-        """Ask, remember, and tell those who wait."""
+    async def decide(self, key: bytes, login: Login) -> None:
+        """Ask, and remember."""
         user, reason = None, "invalid credentials"
         try:
             user = await self.find(login)
@@ -141,9 +133,6 @@ class Chain:
         self.answers[key] = Answer(user, reason, until_ms)
         while len(self.answers) > REMEMBERED_MAX:
             self.answers.popitem(last=False)
-        del self.asked[key]
-        self.enter()
-        question.decide()
 
     async def find(self, login: Login) -> User:
         """Ask one after the other. Raises RefusedError."""
@@ -184,7 +173,6 @@ class Chain:
 
     async def close(self) -> None:
         """Nobody is asked any more."""
-        for task in list(self._tasks):
-            task.cancel()
+        await self.questions.close()
         for each in self.backends:
             await each.close()

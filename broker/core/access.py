@@ -412,10 +412,10 @@ class Access:
         self.failures.forget(name, peer)
         return self.admitted(user, peer_is_loopback)
 
-    def admit_external(self, name: str, peer_is_loopback: bool) -> User:
+    def admit_external(self, name: str, peer_is_loopback: bool, peer: str = "") -> User:
         """The user whom a certificate names (SASL EXTERNAL): no password is asked. Raises as `authenticate`."""
         if self.others is not None:
-            return self.others.authenticate(name, None, peer_is_loopback, "")
+            return self.others.authenticate(name, None, peer_is_loopback, peer)
         user = self.users.get(name)
         if user is None:
             self.logins_refused += 1

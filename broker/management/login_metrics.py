@@ -5,6 +5,7 @@ Owns these metrics' names. Reads the chain of backends that the core's access as
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,10 +22,17 @@ def login_metrics(access: Any) -> Iterator[Metric]:
     said = CounterMetricFamily(
         "hubbub_authentication", "What backends said of logins and rights.", labels=["backend", "outcome"]
     )
-    for (backend, outcome), count in sorted(chain.outcomes.items()):
+    outcomes: Counter[tuple[str, str]] = Counter(chain.outcomes)
+    for each in chain.backends:
+        outcomes.update(getattr(each, "outcomes", ()))
+    for (backend, outcome), count in sorted(outcomes.items()):
         said.add_metric([backend, outcome], count)
     yield said
-    yield GaugeMetricFamily("hubbub_authentication_waiting", "Logins that wait for backends.", value=len(chain.asked))
+    yield GaugeMetricFamily(
+        "hubbub_authentication_waiting",
+        "Questions to backends that wait for an answer.",
+        value=len(chain.questions.asked),
+    )
     yield CounterMetricFamily(
-        "hubbub_authentication_overflow", "Logins refused because too many waited.", value=chain.waiting_refused
+        "hubbub_authentication_overflow", "Questions refused because too many waited.", value=chain.questions.refused
     )

@@ -102,7 +102,7 @@ def log_in(connection: MqttConnection, connect: Connect) -> str:
         if connect.username is None:
             if endpoint.anonymous == "never" or (endpoint.anonymous == "loopback" and not loopback):
                 raise AccessRefused("a user name is needed")
-            connection.user = access.admit_external(endpoint.anonymous_user, loopback)
+            connection.user = access.admit_external(endpoint.anonymous_user, loopback, host_of(connection.peer))
         else:
             mechanism = "PLAIN"
             vhost_name, name = vhost_and_user(connect.username, vhost_name)

@@ -11,6 +11,7 @@ import pytest
 from broker.authentication.backend import Identity, Login, OtherUser, RefusedError, UnavailableError
 from broker.authentication.chain import Chain, Step
 from broker.authentication.internal import Internal
+from broker.authentication.questions import Questions
 from broker.core.access import User
 from broker.core.errors import AccessRefused
 from broker.core.undecided import Undecided
@@ -52,8 +53,10 @@ class Directory:
 
 def chain_of(core: Core, *steps: Any, **changes: Any) -> Chain:
     pairs = [step if isinstance(step, tuple) else (step, step) for step in steps]
-    settings: dict[str, Any] = {"timeout_ms": 50, "cache_s": 15, "waiting_max": 10, "enter": lambda: None, **changes}
-    chain = Chain(core.broker.access, [Step(*pair) for pair in pairs], **settings)
+    questions = Questions(changes.pop("waiting_max", 10), lambda: None)
+    settings: dict[str, Any] = {"timeout_ms": 50, "cache_s": 15, **changes}
+    asked = [Step(*pair) for pair in pairs]
+    chain = Chain(core.broker.access, asked, clock=core.clock, questions=questions, **settings)
     core.broker.access.others = chain
     return chain
 
@@ -204,7 +207,7 @@ async def test_no_more_wait_than_may(core: Core) -> None:
 
     with pytest.raises(AccessRefused, match="too many logins wait"):
         access.authenticate("c", b"x", False, "10.0.0.1")
-    assert chain.waiting_refused == 1
+    assert chain.questions.refused == 1
     await chain.close()
 
 
