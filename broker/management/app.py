@@ -1,4 +1,4 @@
-"""The HTTP API, the overview page, health and metrics, on the broker's own loop.
+"""The HTTP API, the web UI, health and metrics, on the broker's own loop.
 
 Owns serving, logins over HTTP, and what is around every request. The endpoints are in `resources`. They read the core;
 what they make it do they ask for by the core's own verbs. Long answers are made in slices, so that no listing stops the
@@ -24,8 +24,9 @@ from broker.core.errors import CoreError
 from broker.core.events import ACTING_USER
 from broker.core.undecided import Undecided
 from broker.management import metrics
-from broker.management.asked import ADMINISTRATOR, MAY_LOG_IN, USER, body_of, field, has_tag, require
+from broker.management.asked import ADMINISTRATOR, MAY_LOG_IN, USER, body_of, field, has_tag, refuse_forms, require
 from broker.management.observed import ObservedServer
+from broker.management.page import PageFiles
 from broker.management.proxied import Through, serve_proxied
 from broker.management.rates import Rates
 from broker.management.replies import (
@@ -50,10 +51,6 @@ from broker.management.resources.policies import ParameterEndpoints, PolicyEndpo
 from broker.management.resources.queues import Queues
 from broker.management.resources.users import Users
 from broker.management.resources.vhosts import Vhosts
-
-UI = Path(__file__).parent / "ui"
-CONTENT_SECURITY_POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'"
-"""Nothing is loaded from elsewhere; charts colour their legend by a style attribute."""
 
 Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -101,8 +98,7 @@ class Management:
             middlewares=[self._in_their_words, self._within_turn, self._login, self._decided],
             client_max_size=REQUEST_BYTES_MAX,
         )
-        application.add_routes([web.get("/", self._page), web.post("/api/hubbub/backup", self._backup)])
-        application.router.add_static("/ui", UI)
+        application.add_routes([*PageFiles().routes(), web.post("/api/hubbub/backup", self._backup)])
         for resource in (
             Overview(server, rates),
             Nodes(server, rates),
@@ -141,12 +137,14 @@ class Management:
     @web.middleware
     async def _in_their_words(self, request: web.Request, handler: Endpoint) -> web.StreamResponse:
         """Whatever is refused, by whom ever, as RabbitMQ's API says it."""
+        challenge = request.headers.get("X-Requested-With") != "XMLHttpRequest"
         try:
+            refuse_forms(request)
             return await handler(request)
         except ApiError as error:
-            return error_answer(error)
+            return error_answer(error, challenge)
         except CoreError as error:
-            return error_answer(translated(error))
+            return error_answer(translated(error), challenge)
         except web.HTTPRequestEntityTooLarge:
             return error_answer(ApiError(413, "payload_too_large", f"a body has at most {REQUEST_BYTES_MAX} bytes"))
         except web.HTTPMethodNotAllowed as error:
@@ -207,9 +205,6 @@ class Management:
         )
 
     # ── endpoints that belong to no kind of object ────────────────────────────────────────────────────────────────
-
-    async def _page(self, request: web.Request) -> web.FileResponse:
-        return web.FileResponse(UI / "index.html", headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
 
     async def _backup(self, request: web.Request) -> web.Response:
         """`{"directory": "/absolute/path"}` on the broker's machine; answers when the copy is complete."""

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from broker.core.access import User
 from broker.management.observed import ObservedServer
-from broker.management.replies import bad_request, not_found, refused
+from broker.management.replies import ApiError, bad_request, not_found, refused
 
 ADMINISTRATOR, MONITORING, POLICYMAKER, MANAGEMENT = "administrator", "monitoring", "policymaker", "management"
 MAY_LOG_IN = {ADMINISTRATOR, MONITORING, POLICYMAKER, MANAGEMENT}
@@ -28,6 +28,15 @@ USER = web.RequestKey("user", User)
 """Where the login leaves the user in a request."""
 
 MISSING: Any = object()
+
+
+def refuse_forms(request: web.Request) -> None:
+    """415 for a POST that a form of any other page could send with the operator's login.
+
+    A browser names its page (Origin) and lets no foreign page send JSON without asking first (CORS); nothing allows it.
+    """
+    if request.method == "POST" and "Origin" in request.headers and request.content_type != "application/json":
+        raise ApiError(415, "unsupported_media_type", "expected application/json from a browser")
 
 
 def user_of(request: web.Request) -> User:

@@ -62,9 +62,9 @@ def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = No
     return web.Response(body=ENCODER.encode(value), status=status, headers=headers, content_type="application/json")
 
 
-def error_answer(error: ApiError) -> web.Response:
-    """An ApiError as its answer. 401 asks for a login."""
-    headers = {"WWW-Authenticate": 'Basic realm="Hubbub"'} if error.status == 401 else None
+def error_answer(error: ApiError, challenge: bool = True) -> web.Response:
+    """An ApiError as its answer. 401 asks for a login, but not a page's script: the browser would interrupt."""
+    headers = {"WWW-Authenticate": 'Basic realm="Hubbub"'} if error.status == 401 and challenge else None
     return answer({"error": error.error, "reason": error.reason}, error.status, headers)
 
 

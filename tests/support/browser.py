@@ -21,6 +21,7 @@ from tests.support.skipping import skip_unless_ci
 
 START_TIMEOUT_S = 30.0
 EVALUATE_TIMEOUT_S = 30.0
+KEY_CODES = {"Enter": 13, "Tab": 9, "Escape": 27}
 
 
 class PageError(AssertionError):
@@ -33,6 +34,7 @@ class Browser:
     def __init__(self, directory: Path) -> None:
         self.profile = directory / "profile"
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._pages: dict[str, Page] = {}
         self._last = 0
 
     async def __aenter__(self) -> Browser:
@@ -74,6 +76,8 @@ class Browser:
     async def _read(self) -> None:
         async for message in self._socket:
             answer = message.json()
+            if "method" in answer and answer.get("sessionId") in self._pages:
+                self._pages[answer["sessionId"]].on_event(answer["method"], answer["params"])
             waiting = self._answers.pop(answer.get("id", 0), None)
             if waiting is not None and not waiting.done():
                 waiting.set_result(answer)
@@ -95,7 +99,9 @@ class Browser:
         """A page of its own, loaded. `headers` go with each of its requests: a login."""
         target = await self.call("Target.createTarget", url="about:blank")
         attached = await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
-        page = Page(self, attached["sessionId"])
+        page = self._pages[attached["sessionId"]] = Page(self, attached["sessionId"])
+        await self.call("Runtime.enable", page.session)
+        await self.call("Log.enable", page.session)
         if headers is not None:
             await self.call("Network.enable", page.session)
             await self.call("Network.setExtraHTTPHeaders", page.session, headers=headers)
@@ -113,6 +119,19 @@ class Page:
     def __init__(self, browser: Browser, session: str) -> None:
         self.browser = browser
         self.session = session
+        self.errors: list[str] = []
+
+    def on_event(self, method: str, event: dict[str, Any]) -> None:
+        """Notes what a reader of the console would see as an error; a refused request is the page's own affair."""
+        if method == "Runtime.exceptionThrown":
+            details = event["exceptionDetails"]
+            self.errors.append(details.get("exception", {}).get("description") or details["text"])
+        elif method == "Runtime.consoleAPICalled" and event["type"] in ("error", "assert"):
+            self.errors.append(str(event["args"]))
+        elif (
+            method == "Log.entryAdded" and event["entry"]["level"] == "error" and event["entry"]["source"] != "network"
+        ):
+            self.errors.append(event["entry"]["text"])
 
     async def evaluate(self, expression: str) -> Any:
         """The value of an expression; of a promise, what it resolves to. Raises PageError."""
@@ -141,11 +160,24 @@ class Page:
             }})"""
         )
 
-    async def screenshot(self, file: Path, width: int, height: int) -> None:
-        """What the page looks like in a window of that size, as PNG."""
+    async def press(self, *keys: str) -> None:
+        """Keys as a reader presses them: "a", "Tab", "Enter", "Escape", "/"."""
+        for key in keys:
+            text = {"Enter": "\r", "Tab": None, "Escape": None}.get(key, key)
+            told = {"key": key, "code": key if len(key) > 1 else "", "windowsVirtualKeyCode": KEY_CODES.get(key, 0)}
+            down = {"type": "keyDown", "text": text} if text else {"type": "rawKeyDown"}
+            await self.browser.call("Input.dispatchKeyEvent", self.session, **down, **told)
+            await self.browser.call("Input.dispatchKeyEvent", self.session, type="keyUp", **told)
+
+    async def resize(self, width: int, height: int) -> None:
+        """A window of that size; below 600 a phone's."""
         await self.browser.call(
             "Emulation.setDeviceMetricsOverride", self.session,
             width=width, height=height, deviceScaleFactor=1, mobile=width < 600,
         )  # fmt: skip
+
+    async def screenshot(self, file: Path, width: int, height: int) -> None:
+        """What the page looks like in a window of that size, as PNG."""
+        await self.resize(width, height)
         taken = await self.browser.call("Page.captureScreenshot", self.session, format="png")
         file.write_bytes(base64.b64decode(taken["data"]))

@@ -102,6 +102,7 @@ class Overview:
                     "exchanges": server.broker.exchange_counts(),
                     "store": server.store.statistics(),
                     "edge": dict(server.edge_counts),
+                    "memory": {"resident_bytes": resident_bytes(), "limit_bytes": server.memory_limit_bytes},
                 },
             },
         )

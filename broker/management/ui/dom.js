@@ -1,73 +1,63 @@
-// Making elements, tables and forms. Text is always text: nothing that a peer named is ever read as HTML.
+// Making elements, and words for what they show. Text is always text: nothing that a peer named is ever read as HTML.
+
+const SVG = "http://www.w3.org/2000/svg"
 
 export function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag)
+  return filled(document.createElement(tag), attributes, children)
+}
+
+export function svg(tag, attributes = {}, ...children) {
+  return filled(document.createElementNS(SVG, tag), attributes, children)
+}
+
+function filled(made, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) made.addEventListener(name.slice(2), value)
+    if (typeof value === "function") listen(made, name.slice(2), value)
     else if (value === true) made.setAttribute(name, "")
     else if (value !== false && value !== undefined && value !== null) made.setAttribute(name, value)
   }
-  made.append(...children.flat().filter(child => child !== null && child !== undefined && child !== false))
+  made.append(...children.flat(3).filter(child => child !== null && child !== undefined && child !== false && child !== ""))
   return made
 }
 
-// columns: [{ title, value: row => text, number or element, sort: row => comparable }]
-export function table(caption, columns, rows, empty = "none") {
-  const numeric = column => rows.length > 0 && rows.every(row => typeof column.value(row) === "number")
-  const kind = column => (numeric(column) ? "number" : "word")
-  const head = element("tr", {}, columns.map(column => element("th", { scope: "col", class: kind(column) }, column.title)))
-  const cell = (column, row) => {
-    const value = column.value(row)
-    return element("td", { class: kind(column) }, value instanceof Node ? value : text(value))
-  }
-  const body = rows.map(row => element("tr", {}, columns.map(column => cell(column, row))))
-  if (!rows.length) body.push(element("tr", {}, element("td", { colspan: columns.length }, empty)))
-  return element("div", { class: "scroll" },
-    element("table", {}, element("caption", {}, caption), element("thead", {}, head), element("tbody", {}, body)))
+// What an element does lies at the element, so that another drawing of it (morph.js) can say what it does from now on. So it finds
+// itself by event.currentTarget: the element that was drawn with it may never have been shown.
+function listen(made, kind, action) {
+  made.actions ??= {}
+  if (!(kind in made.actions)) made.addEventListener(kind, event => made.actions[kind](event))
+  made.actions[kind] = action
 }
 
-export function figures(pairs) {
-  return element("dl", { class: "figures" },
-    Object.entries(pairs).map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, text(value)))))
-}
+// ── words ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export function text(value) {
   if (value === undefined || value === null) return ""
-  if (typeof value === "number") return value.toLocaleString("en")
+  if (typeof value === "number") return value.toLocaleString("en", { maximumFractionDigits: Math.abs(value) < 100 ? 2 : 0 })
   if (typeof value === "boolean") return value ? "yes" : "no"
   if (typeof value === "object") return Object.keys(value).length ? JSON.stringify(value) : ""
   return String(value)
 }
 
-// fields: [{ name, label, type, value, options, required }]; `submit` gets their values and may fail.
-export function form(title, fields, label, submit) {
-  const controls = fields.map(field => {
-    const attributes = { name: field.name, required: field.required, value: field.value, placeholder: field.hint }
-    if (field.options) {
-      const options = field.options.map(option => element("option", {}, option))
-      return element("label", {}, field.label, element("select", { name: field.name }, options))
-    }
-    if (field.type === "area") {
-      return element("label", {}, field.label, element("textarea", { name: field.name, rows: 3 }, field.value ?? ""))
-    }
-    if (field.type === "checkbox") {
-      const box = element("input", { type: "checkbox", name: field.name, checked: field.value })
-      return element("label", { class: "check" }, box, field.label)
-    }
-    return element("label", {}, field.label, element("input", { type: field.type ?? "text", ...attributes }))
-  })
-  const made = element("form", { "aria-label": title }, controls, element("button", {}, label))
-  made.addEventListener("submit", event => {
-    event.preventDefault()
-    const values = {}
-    for (const control of made.elements) {
-      if (control.name) values[control.name] = control.type === "checkbox" ? control.checked : control.value
-    }
-    submit(values)
-  })
-  return made
+const UNITS = ["B", "kB", "MB", "GB", "TB", "PB"]
+
+export function bytes(count) {
+  if (count === undefined || count === null) return ""
+  let size = count
+  let unit = 0
+  while (size >= 999.5 && unit < UNITS.length - 1) { size /= 1000; unit += 1 }
+  return `${unit && size < 99.95 ? size.toFixed(1) : Math.round(size)} ${UNITS[unit]}`
 }
 
-export function button(label, action, confirmation) {
-  return element("button", { type: "button", onclick: () => { if (!confirmation || confirm(confirmation)) action() } }, label)
+export function duration(seconds) {
+  if (seconds === undefined || seconds === null) return ""
+  const s = Math.floor(seconds)
+  if (s < 60) return `${s} s`
+  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`
+  if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor(s % 3600 / 60)} min`
+  return `${Math.floor(s / 86400)} d ${Math.floor(s % 86400 / 3600)} h`
 }
+
+export const moment = ms => (ms ? new Date(ms).toLocaleString() : "")
+export const plural = (count, one, many = `${one}s`) => `${text(count)} ${count === 1 ? one : many}`
+export const words = name => name.replaceAll("_", " ")
+export const rate = (stats, name) => stats?.[`${name}_details`]?.rate ?? 0

@@ -65,10 +65,40 @@ async def test_the_page_is_served_and_loads_nothing_from_elsewhere(client: Clien
     answer = await client.get("/", headers=login())
 
     assert answer.content_type == "text/html"
-    assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'")
-    assert (await client.get("/ui/app.js", headers=login())).status == 200
+    policy = answer.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    script = await client.get("/ui/app.js", headers=login())
+    assert script.status == 200
+    assert script.content_type.endswith("javascript")
+    assert script.headers["X-Content-Type-Options"] == "nosniff"
+    assert script.headers["Cache-Control"] == "no-cache"
+    again = await client.get("/ui/app.js", headers={**login(), "If-None-Match": script.headers["ETag"]})
+    assert again.status == 304
     assert (await client.get("/ui/app.js")).status == 401
     assert (await client.get("/ui/../app.py", headers=login())).status == 404
+
+
+async def test_a_form_of_another_page_does_nothing(client: Client, server: ObservedCore) -> None:
+    form = {**login(), "Origin": "https://elsewhere.example", "Content-Type": "text/plain"}
+    refused = await client.post("/api/users/bulk-delete", data='{"users": ["guest"]}', headers=form)
+
+    assert refused.status == 415
+    assert "guest" in server.broker.access.users
+    asked = await client.options("/api/users/bulk-delete", headers={**login(), "Origin": "https://elsewhere.example"})
+    assert not [name for name in asked.headers if name.startswith("Access-Control")]
+    own = {**login(), "Origin": "http://127.0.0.1:15672", "Content-Type": "application/json"}
+    assert (await client.post("/api/users/bulk-delete", data='{"users": []}', headers=own)).status == 204
+
+
+async def test_a_script_of_the_page_is_refused_without_a_challenge(client: Client) -> None:
+    asked = await client.get("/api/overview")
+    assert (asked.status, "WWW-Authenticate" in asked.headers) == (401, True)
+
+    from_script = await client.get("/api/overview", headers={"X-Requested-With": "XMLHttpRequest"})
+
+    assert (from_script.status, "WWW-Authenticate" in from_script.headers) == (401, False)
 
 
 async def test_prometheus_reads_metrics(server: ObservedCore, core: Core, peer: Peer) -> None:

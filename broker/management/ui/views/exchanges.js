@@ -1,79 +1,110 @@
-// Exchanges, and their bindings drawn as a graph: sources on the left, destinations on the right.
-import { get, place, post, put, remove } from "../api.js"
-import { svgElement } from "../charts.js"
-import { button, element, form, table } from "../dom.js"
+// The exchanges, and one exchange: its rates, what it is bound to, and publishing to it.
+import { get, object, place, post, put, remove } from "../api.js"
+import { chart, sample } from "../charts.js"
+import { element, rate } from "../dom.js"
+import { listed, listing } from "../listing.js"
+import { publishing } from "./messages.js"
+import { back, button, facts, figures, formDialog, heading, link, pill, section, sure, table } from "../widgets.js"
 
-const TYPES = ["direct", "fanout", "topic", "headers", "x-consistent-hash"]
-const DRAWN_MAX = 60
-const ROW = 26
+const nameless = name => name || "(nameless)"
+const where = (vhost, name) => `exchanges/${place(vhost, name || "amq.default")}`
+const ours = each => !each.name || each.name.startsWith("amq.")
+
+function declare({ attempt, scope, summary }) {
+  formDialog("New exchange", [
+    { name: "name", label: "Name", required: true, wide: true },
+    { name: "vhost", label: "Vhost", value: scope || "/", required: true },
+    { name: "type", label: "Type", options: summary.exchange_types.map(each => each.name) },
+    { name: "durable", label: "Durable: it is there after a restart", type: "checkbox", value: true },
+    { name: "auto_delete", label: "Auto-delete: it goes with its last binding", type: "checkbox" },
+    { name: "internal", label: "Internal: only exchanges publish to it", type: "checkbox" },
+    { name: "args", label: "Arguments, JSON", type: "area", rows: 2, hint: '{"alternate-exchange": "unroutable"}' },
+  ], "Declare", ({ vhost, name, args, ...rest }) => attempt(() => put(where(vhost, name), { ...rest, arguments: object(args, "Arguments") }),
+    `Exchange ${name} is declared`))
+}
+
+const del = (each, act, then) => sure(`Delete ${each.name} with its bindings?`, "Delete exchange",
+  () => act(async () => { await remove(where(each.vhost, each.name)); then?.() }, `Deleted ${each.name}`))
 
 export const exchanges = {
   title: "Exchanges",
-  load: async () => {
-    const [found, bindings] = await Promise.all([get("exchanges"), get("bindings")])
-    return { found, bindings: bindings.filter(each => each.source) }
-  },
-  show: ({ data: { found, bindings }, act }) => element("div", {},
-    element("h2", {}, "Exchanges"),
-    table(`${found.length} exchanges`, [
-      { title: "Vhost", value: each => each.vhost },
-      { title: "Name", value: each => each.name || "(nameless)" },
-      { title: "Type", value: each => each.type },
-      { title: "Durable", value: each => each.durable },
-      { title: "In, /s", value: each => each.message_stats.publish_in_details.rate },
-      { title: "Out, /s", value: each => each.message_stats.publish_out_details.rate },
-      { title: "Unroutable", value: each => each.hubbub.counts.unroutable },
-      { title: "", value: each => each.name && !each.name.startsWith("amq.") ? button("Delete",
-        () => act(() => remove(`exchanges/${place(each.vhost, each.name)}`), `Deleted ${each.name}`), `Delete ${each.name}?`) : "" },
-    ], found),
-    element("h2", {}, "Bindings"),
-    graph(bindings),
-    table(`${bindings.length} bindings`, [
-      { title: "Vhost", value: each => each.vhost },
-      { title: "From", value: each => each.source },
-      { title: "To", value: each => `${each.destination_type} ${each.destination}` },
-      { title: "Routing key", value: each => each.routing_key },
-      { title: "Arguments", value: each => each.arguments },
-      { title: "", value: each => ["queue", "exchange"].includes(each.destination_type) ? button("Unbind",
-        () => act(() => remove(path(each) + "/" + place(each.properties_key)), "Unbound")) : "" },
-    ], bindings),
-    element("details", { id: "declare-exchange" }, element("summary", {}, "Declare an exchange"),
-      form("Declare an exchange", [
-        { name: "vhost", label: "Vhost", value: "/", required: true },
-        { name: "name", label: "Name", required: true },
-        { name: "type", label: "Type", options: TYPES },
-        { name: "durable", label: "durable", type: "checkbox", value: true },
-      ], "Declare", ({ vhost, name, type, durable }) =>
-        act(() => put(`exchanges/${place(vhost, name)}`, { type, durable }), `Exchange ${name} is declared`))),
-    element("details", { id: "bind" }, element("summary", {}, "Bind"),
-      form("Bind", [
-        { name: "vhost", label: "Vhost", value: "/", required: true },
-        { name: "source", label: "From exchange", required: true },
-        { name: "destination_type", label: "To", options: ["queue", "exchange"] },
-        { name: "destination", label: "Name", required: true },
-        { name: "routing_key", label: "Routing key" },
-      ], "Bind", values => act(() => post(path(values), { routing_key: values.routing_key }), "Bound")))),
+  group: "Broker",
+  load: ({ query, scoped }) => listed(scoped("exchanges"), query, "name"),
+  show: here => [
+    heading("Exchanges", button("New exchange", () => declare(here), "primary")),
+    section("All exchanges", link("#graph", "Drawn as a graph"), listing("exchanges", [
+      { title: "Name", sort: "name", value: each => link(`#exchange/${place(each.vhost, each.name)}`, nameless(each.name)) },
+      { title: "Vhost", sort: "vhost", value: each => each.vhost },
+      { title: "Type", sort: "type", value: each => each.type },
+      { title: "Features", value: marks },
+      { title: "In /s", sort: "message_stats.publish_in_details.rate", value: each => rate(each.message_stats, "publish_in") },
+      { title: "Out /s", sort: "message_stats.publish_out_details.rate", value: each => rate(each.message_stats, "publish_out") },
+      { title: "Unroutable", value: each => each.hubbub.counts.unroutable ?? 0 },
+      { title: "Actions", act: true, value: each => (ours(each) ? "" : button("Delete", () => del(each, here.act), "danger", `Delete ${each.name}`)) },
+    ], here.data, { ...here, sort: "name", key: each => `${each.vhost} ${each.name}` })),
+  ],
 }
 
-const path = each =>
-  `bindings/${place(each.vhost)}/e/${place(each.source)}/${each.destination_type === "queue" ? "q" : "e"}/${place(each.destination)}`
+function marks(each) {
+  const found = [[each.durable, "durable"], [each.auto_delete, "auto-delete"], [each.internal, "internal"], [each.policy, `policy ${each.policy}`]]
+  return element("span", {}, found.filter(([is]) => is).map(([, word]) => [pill(word), " "]))
+}
 
-function graph(bindings) {
-  const drawn = bindings.slice(0, DRAWN_MAX)
-  if (!drawn.length) return ""
-  const left = [...new Set(drawn.map(each => `${each.vhost} ${each.source}`))]
-  const right = [...new Set(drawn.map(each => `${each.vhost} ${each.destination_type} ${each.destination}`))]
-  const height = ROW * Math.max(left.length, right.length) + 10
-  const svg = svgElement("svg", { class: "graph", viewBox: `0 0 700 ${height}`, role: "img",
-    "aria-label": `${drawn.length} bindings from ${left.length} exchanges to ${right.length} destinations; the table below lists them` })
-  const y = index => ROW * index + ROW / 2 + 5
-  for (const each of drawn) {
-    const from = y(left.indexOf(`${each.vhost} ${each.source}`))
-    const to = y(right.indexOf(`${each.vhost} ${each.destination_type} ${each.destination}`))
-    svg.append(svgElement("path", { d: `M 230 ${from} C 350 ${from}, 350 ${to}, 470 ${to}` }))
-  }
-  left.forEach((name, index) => svg.append(svgElement("text", { x: 222, y: y(index) + 4, "text-anchor": "end" }, name)))
-  right.forEach((name, index) => svg.append(svgElement("text", { x: 478, y: y(index) + 4 }, name)))
-  const more = bindings.length - drawn.length
-  return element("div", { class: "scroll" }, svg, more ? element("p", {}, `${more} more are not drawn`) : "")
+export const exchange = {
+  title: "Exchange",
+  parent: "exchanges",
+  load: async ({ parameters: [vhost, name] }) => {
+    const path = where(vhost, name)
+    const [found, from, to] = await Promise.all([get(path), get(`${path}/bindings/source`), get(`${path}/bindings/destination`)])
+    sample(path, { in: rate(found.message_stats, "publish_in"), out: rate(found.message_stats, "publish_out") })
+    return { found, from, to, path }
+  },
+  show: here => {
+    const { found, from, to, path } = here.data
+    const counts = found.hubbub.counts
+    return [
+      back("#exchanges", "Exchanges"),
+      heading(nameless(found.name), ours(found) ? null : button("Delete", () => del(found, here.act, () => here.leave("#exchanges")), "danger"),
+        pill(found.type), marks(found)),
+      figures({ Published: counts.published ?? 0, Routed: counts.routed ?? 0, Unroutable: counts.unroutable ?? 0, Returned: counts.returned ?? 0,
+        Bindings: from.length }),
+      element("div", { class: "charts" }, chart("Messages per second", path)),
+      section("Where it routes to", found.name && button("Bind", () => bind(found, here)), table("Bindings from this exchange", [
+        { title: "To", value: each => [`${each.destination_type} `, target(each)] },
+        { title: "Routing key", value: each => each.routing_key },
+        { title: "Arguments", value: each => each.arguments },
+        { title: "Actions", act: true, value: each => (each.source && ["queue", "exchange"].includes(each.destination_type) ? button("Unbind",
+          () => sure(`Unbind ${each.destination}?`, "Unbind", () => here.act(() => remove(`${between(each)}/${place(each.properties_key)}`), "Unbound")), "",
+          `Unbind ${each.destination}`) : "") },
+      ], from.slice(0, 500), { key: each => `${each.destination_type} ${each.destination} ${each.properties_key}`,
+        nothing: "It is bound to nothing.", hint: "What is published to it is unroutable until it is." }),
+        from.length > 500 && element("p", { class: "hint" }, `${from.length - 500} more are not shown.`)),
+      to.length > 0 && section("What it gets", null, table("Bindings to this exchange", [
+        { title: "From", value: each => link(`#exchange/${place(each.vhost, each.source)}`, each.source) },
+        { title: "Routing key", value: each => each.routing_key },
+        { title: "Arguments", value: each => each.arguments },
+      ], to)),
+      found.internal ? null : section("Publish to this exchange", null, publishing(found.vhost, found.name, null, here)),
+      section("About it", null, facts({ Vhost: found.vhost, Type: found.type, Policy: found.policy ?? "none",
+        ...Object.fromEntries(Object.entries(found.arguments).map(([name, value]) => [name, String(value)])) })),
+    ]
+  },
+}
+
+function target(each) {
+  if (each.destination_type === "queue") return link(`#queue/${place(each.vhost, each.destination)}`, each.destination)
+  if (each.destination_type === "exchange") return link(`#exchange/${place(each.vhost, each.destination)}`, each.destination)
+  return each.destination
+}
+
+const between = each => `bindings/${place(each.vhost)}/e/${place(each.source)}/${each.destination_type === "queue" ? "q" : "e"}/${place(each.destination)}`
+
+function bind(found, { attempt }) {
+  formDialog(`Bind ${found.name}`, [
+    { name: "destination_type", label: "To", options: ["queue", "exchange"] },
+    { name: "destination", label: "Name", required: true },
+    { name: "routing_key", label: "Routing key", wide: true },
+    { name: "args", label: "Arguments, JSON", type: "area", rows: 2, hint: '{"x-match": "all"}' },
+  ], "Bind", ({ args, routing_key, ...ends }) => attempt(() => post(between({ vhost: found.vhost, source: found.name, ...ends }),
+    { routing_key, arguments: object(args, "Arguments") }), "Bound"))
 }

@@ -1,35 +1,40 @@
-// Policies and operator policies.
-import { get, place, put, remove } from "../api.js"
-import { button, element, form, table } from "../dom.js"
+// Policies and operator policies: set, changed, deleted.
+import { get, object, place, put, remove } from "../api.js"
+import { code, button, formDialog, heading, section, sure, table } from "../widgets.js"
 
 const KINDS = { policies: "Policies", "operator-policies": "Operator policies" }
+const ABOUT = { policies: "Of those that match, the one of the highest priority applies", "operator-policies": "They apply on top, and only limit" }
+const APPLY = ["all", "queues", "classic_queues", "quorum_queues", "exchanges"]
+
+function set(kind, { attempt, scope }, each = {}) {
+  const isNew = each.name === undefined
+  formDialog(isNew ? `New of ${KINDS[kind].toLowerCase()}` : `Change ${each.name}`, [
+    { name: "name", label: "Name", required: true, value: each.name },
+    { name: "vhost", label: "Vhost", value: each.vhost ?? (scope || "/"), required: true },
+    { name: "pattern", label: "Pattern: a regular expression over names", value: each.pattern ?? ".*", required: true, wide: true },
+    { name: "apply", label: "Applies to", options: APPLY, value: each["apply-to"] },
+    { name: "priority", label: "Priority", type: "number", value: each.priority ?? 0 },
+    { name: "definition", label: "Definition, JSON", type: "area", hint: '{"max-length": 1000}', required: true,
+      value: each.definition && JSON.stringify(each.definition, null, 1) },
+  ], "Set policy", typed => attempt(() => put(`${kind}/${place(typed.vhost, typed.name)}`, { pattern: typed.pattern,
+    definition: object(typed.definition, "Definition"), priority: Number(typed.priority), "apply-to": typed.apply }), `Policy ${typed.name} is set`))
+}
 
 export const policies = {
   title: "Policies",
-  load: async () => Object.fromEntries(await Promise.all(Object.keys(KINDS).map(async kind => [kind, await get(kind)]))),
-  show: ({ data, act }) => element("div", {},
-    Object.entries(KINDS).flatMap(([kind, title]) => [
-      element("h2", {}, title),
-      table(`Of those that match, the one of the highest priority applies`, [
-        { title: "Vhost", value: each => each.vhost },
-        { title: "Name", value: each => each.name },
-        { title: "Pattern", value: each => each.pattern },
-        { title: "Applies to", value: each => each["apply-to"] },
-        { title: "Priority", value: each => each.priority },
-        { title: "Definition", value: each => each.definition },
-        { title: "", value: each => button("Delete",
-          () => act(() => remove(`${kind}/${place(each.vhost, each.name)}`), `Deleted ${each.name}`), `Delete policy ${each.name}?`) },
-      ], data[kind]),
-    ]),
-    form("Set a policy", [
-      { name: "kind", label: "Kind", options: Object.keys(KINDS) },
-      { name: "vhost", label: "Vhost", value: "/", required: true },
-      { name: "name", label: "Name", required: true },
-      { name: "pattern", label: "Pattern", value: ".*", required: true },
-      { name: "apply", label: "Applies to", options: ["all", "queues", "classic_queues", "quorum_queues", "exchanges"] },
-      { name: "priority", label: "Priority", type: "number", value: 0 },
-      { name: "definition", label: "Definition, JSON", hint: '{"max-length": 1000}', required: true },
-    ], "Set policy", values => act(async () => put(`${values.kind}/${place(values.vhost, values.name)}`, {
-      pattern: values.pattern, definition: JSON.parse(values.definition), priority: Number(values.priority),
-      "apply-to": values.apply }), `Policy ${values.name} is set`))),
+  group: "Administration",
+  load: async ({ scoped }) => Object.fromEntries(await Promise.all(Object.keys(KINDS).map(async kind => [kind, await get(scoped(kind))]))),
+  show: here => [heading("Policies"), Object.entries(KINDS).map(([kind, title]) =>
+    section(title, button(`New of ${title.toLowerCase()}`, () => set(kind, here), "primary"), table(ABOUT[kind], [
+      { title: "Name", value: each => each.name },
+      { title: "Vhost", value: each => each.vhost },
+      { title: "Pattern", value: each => code(each.pattern) },
+      { title: "Applies to", value: each => each["apply-to"] },
+      { title: "Priority", value: each => each.priority },
+      { title: "Definition", value: each => code(each.definition) },
+      { title: "Actions", act: true, value: each => [button("Change", () => set(kind, here, each), "", `Change ${each.name}`),
+        button("Delete", () => sure(`Delete policy ${each.name}?`, "Delete policy",
+          () => here.act(() => remove(`${kind}/${place(each.vhost, each.name)}`), `Deleted ${each.name}`)), "danger", `Delete ${each.name}`)] },
+    ], here.data[kind], { key: each => `${each.vhost} ${each.name}`, nothing: `There are no ${title.toLowerCase()}.`,
+      hint: "A policy sets limits, expiry and dead letters of queues and exchanges by their names, at once." })))],
 }

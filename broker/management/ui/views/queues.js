@@ -1,119 +1,133 @@
-// The queues, and one queue: its charts, ledger, bindings and messages.
-import { get, place, post, put, remove } from "../api.js"
+// The queues, and one queue: its charts, ledger, bindings and consumers, and what may be done with it.
+import { get, object, place, post, put, remove } from "../api.js"
 import { chart, sample } from "../charts.js"
-import { button, element, figures, form, table } from "../dom.js"
+import { bytes, element, rate, text, words } from "../dom.js"
+import { listed, listing } from "../listing.js"
+import { messages, publishing } from "./messages.js"
+import { back, button, facts, figures, formDialog, heading, link, pill, section, sure, table } from "../widgets.js"
 
-const PAGE_SIZE = 100
-let filter = ""
-let page = 1
+const TYPES = ["classic", "quorum"]
 
-function listed(values, act) {
-  const { vhost, name, durable, auto_delete, args } = values
-  return act(async () => put(`queues/${place(vhost, name)}`, { durable, auto_delete, arguments: JSON.parse(args || "{}") }),
-    `Queue ${name} is declared`)
+function declare({ attempt, scope }) {
+  formDialog("New queue", [
+    { name: "name", label: "Name", required: true, wide: true },
+    { name: "vhost", label: "Vhost", value: scope || "/", required: true },
+    { name: "type", label: "Type", options: TYPES },
+    { name: "durable", label: "Durable: it is there after a restart", type: "checkbox", value: true },
+    { name: "auto_delete", label: "Auto-delete: it goes with its last consumer", type: "checkbox" },
+    { name: "args", label: "Arguments, JSON", type: "area", rows: 2, hint: '{"x-max-length": 1000, "x-message-ttl": 60000}' },
+  ], "Declare", ({ vhost, name, durable, auto_delete, type, args }) => attempt(() => put(`queues/${place(vhost, name)}`,
+    { durable, auto_delete, arguments: { ...(type === "classic" ? {} : { "x-queue-type": type }), ...object(args, "Arguments") } }),
+  `Queue ${name} is declared`))
 }
 
 export const queues = {
   title: "Queues",
-  load: () => get(`queues?page=${page}&page_size=${PAGE_SIZE}&sort=name&name=${encodeURIComponent(filter)}`)
-    .catch(error => { if (page === 1) throw error; page = 1; return queues.load() }),
-  show: ({ data, act }) => element("div", {},
-    element("h2", {}, "Queues"),
-    form("Find queues", [{ name: "name", label: "Name contains", type: "search", value: filter }], "Find", values => {
-      filter = values.name
-      page = 1
-      act(async () => null, "")
-    }),
-    table(`${data.filtered_count} of ${data.total_count} queues, page ${data.page} of ${data.page_count}`, [
-      { title: "Vhost", value: each => each.vhost },
-      { title: "Name", value: each => element("a", { href: `#queue/${place(each.vhost, each.name)}` }, each.name) },
-      { title: "Type", value: each => each.type },
-      { title: "Policy", value: each => each.policy },
-      { title: "Ready", value: each => each.messages_ready },
-      { title: "Unacked", value: each => each.messages_unacknowledged },
-      { title: "Consumers", value: each => each.consumers },
-      { title: "In, /s", value: each => each.message_stats.publish_details.rate },
-      { title: "Out, /s", value: each => each.message_stats.deliver_get_details.rate },
-    ], data.items),
-    element("p", {},
-      data.page > 1 && button("Previous page", () => { page -= 1; act(async () => null, "") }),
-      data.page < data.page_count && button("Next page", () => { page += 1; act(async () => null, "") })),
-    element("details", { id: "declare-queue" }, element("summary", {}, "Declare a queue"),
-      form("Declare a queue", [
-        { name: "vhost", label: "Vhost", value: "/", required: true },
-        { name: "name", label: "Name", required: true },
-        { name: "durable", label: "durable", type: "checkbox", value: true },
-        { name: "auto_delete", label: "auto-delete", type: "checkbox" },
-        { name: "args", label: "Arguments, JSON", hint: '{"x-max-length": 1000}' },
-      ], "Declare", values => listed(values, act)))),
+  group: "Broker",
+  load: ({ query, scoped }) => listed(scoped("queues"), query, "name"),
+  show: here => [
+    heading("Queues", button("New queue", () => declare(here), "primary")),
+    section("All queues", null, listing("queues", [
+      { title: "Name", sort: "name", value: each => link(`#queue/${place(each.vhost, each.name)}`, each.name) },
+      { title: "Vhost", sort: "vhost", value: each => each.vhost },
+      { title: "Features", value: marks },
+      { title: "Policy", sort: "policy", value: each => each.policy },
+      { title: "Ready", sort: "messages_ready", value: each => each.messages_ready },
+      { title: "Unacked", sort: "messages_unacknowledged", value: each => each.messages_unacknowledged },
+      { title: "Bytes", sort: "message_bytes", number: true, value: each => bytes(each.message_bytes) },
+      { title: "Consumers", sort: "consumers", value: each => each.consumers },
+      { title: "In /s", sort: "message_stats.publish_details.rate", value: each => rate(each.message_stats, "publish") },
+      { title: "Out /s", sort: "message_stats.deliver_get_details.rate", value: each => rate(each.message_stats, "deliver_get") },
+    ], here.data, { ...here, sort: "name", key: each => `${each.vhost} ${each.name}`, nothing: "There are no queues.",
+      hint: "Declare one here, or let a client do it. MQTT sessions have a queue as soon as they need one." })),
+  ],
+}
+
+function marks(each) {
+  const found = [[each.type !== "classic", each.type], [each.durable, "durable"], [each.auto_delete, "auto-delete"], [each.exclusive, "exclusive"]]
+  return element("span", {}, found.filter(([is]) => is).map(([, word]) => [pill(word), " "]))
 }
 
 export const queue = {
   title: "Queue",
-  parent: queues,
-  load: async (vhost, name) => {
+  parent: "queues",
+  load: async ({ parameters: [vhost, name] }) => {
     const where = `queues/${place(vhost, name)}`
     const [found, bindings] = await Promise.all([get(where), get(`${where}/bindings`)])
-    const rate = word => found.message_stats[`${word}_details`].rate
+    const per = word => rate(found.message_stats, word)
     sample(`depth ${where}`, { ready: found.messages_ready, unacked: found.messages_unacknowledged })
-    sample(`rates ${where}`, { published: rate("publish"), delivered: rate("deliver_get"), acknowledged: rate("ack") })
+    sample(`rates ${where}`, { published: per("publish"), delivered: per("deliver_get"), acknowledged: per("ack") })
+    sample(`bytes ${where}`, { "all": found.message_bytes, "in memory": found.message_bytes_ram })
     return { found, bindings, where }
   },
-  show: ({ data: { found, bindings, where }, act }) => element("div", {},
-    element("h2", {}, `Queue ${found.name} in ${found.vhost}`),
-    figures({
-      Type: found.type, Durable: found.durable, Policy: found.policy ?? "none", Ready: found.messages_ready,
-      Unacked: found.messages_unacknowledged, Consumers: found.consumers, "Bytes ready": found.message_bytes_ready,
-      Unaccounted: found.hubbub.ledger.unaccounted,
-    }),
-    element("div", { class: "charts" }, chart("Messages", `depth ${where}`), chart("Per second", `rates ${where}`)),
-    element("p", {},
-      button("Purge", () => act(() => remove(`${where}/contents`), "Purged"), `Remove every ready message of ${found.name}?`), " ",
-      button("Delete", () => act(async () => { await remove(where); location.hash = "#queues" }, `Deleted ${found.name}`),
-        `Delete ${found.name} with all that is in it?`)),
-    element("details", { id: "messages" }, element("summary", {}, "Look at messages"), messages(where, act)),
-    element("details", { id: "publish" }, element("summary", {}, "Publish to this queue"),
-      form("Publish a message", [
-        { name: "payload", label: "Payload", type: "area" },
-        { name: "persistent", label: "persistent", type: "checkbox", value: true },
-      ], "Publish", values => act(() => post(`exchanges/${place(found.vhost, "amq.default")}/publish`, {
-        properties: { delivery_mode: values.persistent ? 2 : 1 }, routing_key: found.name, payload: values.payload,
-        payload_encoding: "string" }), "Published: the broker has it"))),
-    table("Bindings", [
-      { title: "Exchange", value: each => each.source || "(nameless)" },
-      { title: "Routing key", value: each => each.routing_key },
-      { title: "Arguments", value: each => each.arguments },
-    ], bindings),
-    table("Consumers", [
-      { title: "Tag", value: each => each.consumer_tag },
-      { title: "Channel", value: each => each.channel_details.name },
-      { title: "Acknowledges", value: each => each.ack_required },
-      { title: "Prefetch", value: each => each.prefetch_count },
-    ], found.consumer_details),
-    table("Ledger", [
-      { title: "What happened", value: ([word]) => word.replaceAll("_", " ") },
-      { title: "Messages", value: ([, count]) => count },
-    ], Object.entries(found.hubbub.ledger).filter(([, count]) => count)),
-    table("Arguments", [
-      { title: "Name", value: ([word]) => word }, { title: "Value", value: ([, value]) => String(value) },
-    ], Object.entries(found.arguments))),
+  show: here => {
+    const { found, bindings, where } = here.data
+    const { unaccounted } = found.hubbub.ledger
+    return [
+      back("#queues", "Queues"),
+      heading(found.name, doings(here), marks(found)),
+      figures({ Ready: found.messages_ready, Unacked: found.messages_unacknowledged, Consumers: found.consumers,
+        "Published /s": rate(found.message_stats, "publish"), "Delivered /s": rate(found.message_stats, "deliver_get"),
+        Bytes: bytes(found.message_bytes), Unaccounted: [unaccounted, unaccounted ? "bad" : "good"] }),
+      element("div", { class: "charts" }, chart("Messages", `depth ${where}`), chart("Per second", `rates ${where}`), chart("Size", `bytes ${where}`, bytes)),
+      section("Messages", null, messages(where, here)),
+      section("Publish to this queue", null, publishing(found.vhost, "", found.name, here)),
+      element("div", { class: "columns" },
+        section("Ledger", null, table("Every message of this queue, accounted for", [
+          { title: "What happened", value: ([word]) => words(word) },
+          { title: "Messages", value: ([, count]) => count },
+        ], Object.entries(found.hubbub.ledger).filter(([, count]) => count), { nothing: "No message yet.", key: ([word]) => word })),
+        section("About it", null, facts({ Vhost: found.vhost, Type: found.type, Policy: found.policy ?? "none",
+          "Operator policy": found.operator_policy ?? "none", "Single active consumer": found.single_active_consumer_tag,
+          "Owned by": found.owner_pid_details?.name, ...labelled(found.arguments), ...labelled(found.effective_policy_definition, " (policy)") }))),
+      section("Consumers", null, consumers(found)),
+      section("Bindings", button("Bind", () => bind(found, here)), bound(found, bindings, here)),
+    ]
+  },
 }
 
-function messages(where, act) {
-  const list = element("div", { id: "seen", "aria-live": "polite" })
-  const look = form("Look at messages", [
-    { name: "count", label: "How many", type: "number", value: 10 },
-    { name: "keep", label: "leave them in the queue", type: "checkbox", value: true },
-  ], "Get", async values => {
-    const seen = await act(() => post(`${where}/get`, { count: Number(values.count), encoding: "auto",
-      ackmode: values.keep ? "ack_requeue_true" : "ack_requeue_false" }), found => `${found.length} messages`)
-    document.getElementById("seen")?.replaceChildren(table("Messages", [
-      { title: "Exchange", value: each => each.exchange || "(nameless)" },
-      { title: "Routing key", value: each => each.routing_key },
-      { title: "Redelivered", value: each => each.redelivered },
-      { title: "Properties", value: each => each.properties },
-      { title: "Payload", value: each => element("pre", {}, each.payload) },
-    ], seen ?? [], "the queue is empty"))
-  })
-  return element("div", {}, look, list)
+const labelled = (values, after = "") => Object.fromEntries(Object.entries(values).map(([name, value]) => [name + after, text(value)]))
+
+function doings({ data: { found, where }, act, attempt, leave }) {
+  return [
+    button("Move messages", () => formDialog(`Move messages of ${found.name}`, [
+      { name: "destination", label: "To the queue", required: true, wide: true },
+    ], "Move", ({ destination }) => attempt(() => post(`hubbub/${where}/move`, { destination }), moved => `Moved ${text(moved?.moved ?? 0)} to ${destination}`),
+    "What is ready goes to another queue of this vhost, in order.")),
+    button("Purge", () => sure(`Remove every ready message of ${found.name}?`, "Purge", () => act(() => remove(`${where}/contents`), `Purged ${found.name}`)), "danger"),
+    button("Delete", () => sure(`Delete ${found.name} with all that is in it?`, "Delete queue",
+      () => act(async () => { await remove(where); leave("#queues") }, `Deleted ${found.name}`)), "danger"),
+  ]
+}
+
+function consumers(found) {
+  return table("Who takes messages", [
+    { title: "Tag", value: each => each.consumer_tag },
+    { title: "Connection", value: each => each.channel_details.connection_name
+      ? link(`#connection/${place(each.channel_details.connection_name)}`, each.channel_details.name) : "an MQTT session, or within the broker" },
+    { title: "Acknowledges", value: each => each.ack_required },
+    { title: "Exclusive", value: each => each.exclusive },
+    { title: "Active", value: each => each.active },
+    { title: "Prefetch", value: each => each.prefetch_count },
+  ], found.consumer_details, { nothing: "Nobody consumes it.", key: each => `${each.channel_details.name} ${each.consumer_tag}` })
+}
+
+function bound(found, bindings, { act }) {
+  const path = each => `bindings/${place(found.vhost)}/e/${place(each.source)}/q/${place(found.name)}/${place(each.properties_key)}`
+  return table("What comes here", [
+    { title: "From exchange", value: each => each.source ? link(`#exchange/${place(each.vhost, each.source)}`, each.source) : "(nameless)" },
+    { title: "Routing key", value: each => each.routing_key },
+    { title: "Arguments", value: each => each.arguments },
+    { title: "Actions", act: true, value: each => (each.source ? button("Unbind",
+      () => sure(`Unbind ${found.name} from ${each.source}?`, "Unbind", () => act(() => remove(path(each)), "Unbound")), "", `Unbind from ${each.source}`) : "") },
+  ], bindings, { key: each => `${each.source} ${each.properties_key}` })
+}
+
+function bind(found, { attempt }) {
+  formDialog(`Bind ${found.name}`, [
+    { name: "source", label: "From exchange", required: true },
+    { name: "routing_key", label: "Routing key" },
+    { name: "args", label: "Arguments, JSON", type: "area", rows: 2, hint: '{"x-match": "all"}' },
+  ], "Bind", ({ source, routing_key, args }) => attempt(() => post(`bindings/${place(found.vhost)}/e/${place(source)}/q/${place(found.name)}`,
+    { routing_key, arguments: object(args, "Arguments") }), "Bound"))
 }

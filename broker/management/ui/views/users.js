@@ -1,43 +1,95 @@
-// Users and what they may do.
-import { get, place, put, remove } from "../api.js"
-import { button, element, form, table } from "../dom.js"
+// Users, and one user: tags, password, what it may do, its limits.
+import { get, known, place, put, remove } from "../api.js"
+import { element, text } from "../dom.js"
+import { limits } from "./limits.js"
+import { back, button, code, formDialog, heading, link, pill, section, sure, table } from "../widgets.js"
+
+const TAGS = "administrator, monitoring, policymaker, management; without one there is no login here"
+const tagged = each => element("span", {}, each.tags.map(tag => [pill(tag), " "]))
+
+function save({ attempt }, each = {}) {
+  formDialog(each.name === undefined ? "New user" : `Change ${each.name}`, [
+    each.name === undefined && { name: "name", label: "Name", required: true, wide: true },
+    { name: "password", label: each.name === undefined ? "Password" : "Password; none: it stays", type: "password", required: each.name === undefined,
+      autocomplete: "new-password", wide: true },
+    { name: "tags", label: "Tags", hint: "monitoring", value: each.tags?.join(", "), wide: true },
+  ].filter(Boolean), "Save user", ({ name = each.name, password, tags }) =>
+    attempt(() => put(`users/${place(name)}`, { tags, ...(password ? { password } : {}) }), `User ${name} is saved`), TAGS)
+}
+
+const del = (name, act, then) => sure(`Delete user ${name}? Its connections are closed.`, "Delete user",
+  () => act(async () => { await remove(`users/${place(name)}`); then?.() }, `Deleted ${name}`))
 
 export const users = {
   title: "Users",
+  group: "Administration",
+  tags: ["administrator"],
   load: async () => {
     const [found, permissions] = await Promise.all([get("users"), get("permissions")])
-    return { found, permissions }
+    return found.map(each => ({ ...each, vhosts: permissions.filter(one => one.user === each.name).map(one => one.vhost) }))
   },
-  show: ({ data: { found, permissions }, act }) => element("div", {},
-    element("h2", {}, "Users"),
-    table(`${found.length} users`, [
-      { title: "Name", value: each => each.name },
-      { title: "Tags", value: each => each.tags.join(", ") },
-      { title: "Password", value: each => each.hashing_algorithm },
-      { title: "", value: each => button("Delete", () => act(() => remove(`users/${place(each.name)}`), `Deleted ${each.name}`),
-        `Delete user ${each.name}?`) },
-    ], found),
-    form("Add or change a user", [
-      { name: "name", label: "Name", required: true },
-      { name: "password", label: "Password", type: "password", required: true },
-      { name: "tags", label: "Tags", hint: "monitoring" },
-    ], "Save user", ({ name, password, tags }) => act(() => put(`users/${place(name)}`, { password, tags }), `User ${name} is saved`)),
-    element("h2", {}, "Permissions"),
-    table("What each may configure, write and read: regular expressions over names", [
-      { title: "User", value: each => each.user },
-      { title: "Vhost", value: each => each.vhost },
-      { title: "Configure", value: each => each.configure },
-      { title: "Write", value: each => each.write },
-      { title: "Read", value: each => each.read },
-      { title: "", value: each => button("Clear",
-        () => act(() => remove(`permissions/${place(each.vhost, each.user)}`), "Cleared"), `Shut ${each.user} out of ${each.vhost}?`) },
-    ], permissions),
-    form("Set a permission", [
-      { name: "user", label: "User", required: true },
-      { name: "vhost", label: "Vhost", value: "/", required: true },
-      { name: "configure", label: "Configure", value: ".*" },
-      { name: "write", label: "Write", value: ".*" },
-      { name: "read", label: "Read", value: ".*" },
-    ], "Set permission", ({ user, vhost, ...rights }) =>
-      act(() => put(`permissions/${place(vhost, user)}`, rights), `Permission of ${user} is set`))),
+  show: here => [heading("Users", button("New user", () => save(here), "primary")),
+    section("All users", null, table("Who may log in", [
+      { title: "Name", value: each => link(`#user/${place(each.name)}`, each.name) },
+      { title: "Tags", value: tagged },
+      { title: "Vhosts", value: each => each.vhosts.join(", ") || pill("none", "warn") },
+      { title: "Password hash", value: each => each.hashing_algorithm },
+      { title: "Limits", value: each => text(each.limits) },
+      { title: "Actions", act: true, value: each => [button("Change", () => save(here, each), "", `Change ${each.name}`),
+        button("Delete", () => del(each.name, here.act), "danger", `Delete ${each.name}`)] },
+    ], here.data, { key: each => each.name }))],
+}
+
+export const user = {
+  title: "User",
+  parent: "users",
+  tags: ["administrator"],
+  load: async ({ parameters: [name] }) => {
+    const [found, permissions, topics] = await Promise.all([get(`users/${place(name)}`), get(`users/${place(name)}/permissions`),
+      known(`users/${place(name)}/topic-permissions`, [])])
+    return { found, permissions, topics }
+  },
+  show: here => {
+    const { found, permissions, topics } = here.data
+    return [back("#users", "Users"),
+      heading(found.name, [button("Change", () => save(here, found)), button("Delete", () => del(found.name, here.act, () => here.leave("#users")), "danger")], tagged(found)),
+      section("Permissions", button("Set permission", () => permit(here)), table("Regular expressions over the names of queues and exchanges", [
+        { title: "Vhost", value: each => each.vhost },
+        { title: "Configure", value: each => code(each.configure) },
+        { title: "Write", value: each => code(each.write) },
+        { title: "Read", value: each => code(each.read) },
+        { title: "Actions", act: true, value: each => [button("Change", () => permit(here, each), "", `Change permission in ${each.vhost}`),
+          button("Clear", () => sure(`Shut ${found.name} out of ${each.vhost}?`, "Clear permission",
+            () => here.act(() => remove(`permissions/${place(each.vhost, found.name)}`), "Cleared")), "danger", `Clear permission in ${each.vhost}`)] },
+      ], permissions, { key: each => each.vhost, nothing: "It may enter no vhost." })),
+      section("Topic permissions", button("Set topic permission", () => permitTopic(here)), table("Regular expressions over the routing keys of a topic exchange", [
+        { title: "Vhost", value: each => each.vhost },
+        { title: "Exchange", value: each => each.exchange },
+        { title: "Write", value: each => code(each.write) },
+        { title: "Read", value: each => code(each.read) },
+        { title: "Actions", act: true, value: each => button("Clear", () => here.act(() =>
+          remove(`topic-permissions/${place(each.vhost, found.name, each.exchange)}`), "Cleared"), "danger", `Clear topic permission for ${each.exchange}`) },
+      ], topics, { key: each => `${each.vhost} ${each.exchange}`, nothing: "Every routing key is allowed where the permissions allow the exchange." })),
+      limits(`user-limits/${place(found.name)}`, found.limits, ["max-connections", "max-channels"], here),
+    ]
+  },
+}
+
+function permit({ data: { found }, attempt, scope }, each = {}) {
+  formDialog(`Permission of ${found.name}`, [
+    { name: "vhost", label: "Vhost", value: each.vhost ?? (scope || "/"), required: true, wide: true },
+    { name: "configure", label: "Configure: declare and delete", value: each.configure ?? ".*", wide: true },
+    { name: "write", label: "Write: publish and bind to", value: each.write ?? ".*", wide: true },
+    { name: "read", label: "Read: consume and bind from", value: each.read ?? ".*", wide: true },
+  ], "Set permission", ({ vhost, ...rights }) => attempt(() => put(`permissions/${place(vhost, found.name)}`, rights), `Permission of ${found.name} is set`))
+}
+
+function permitTopic({ data: { found }, attempt, scope }) {
+  formDialog(`Topic permission of ${found.name}`, [
+    { name: "vhost", label: "Vhost", value: scope || "/", required: true },
+    { name: "exchange", label: "Exchange", value: "amq.topic", required: true },
+    { name: "write", label: "Write", value: ".*", wide: true },
+    { name: "read", label: "Read", value: ".*", wide: true },
+  ], "Set topic permission", ({ vhost, ...rights }) => attempt(() => put(`topic-permissions/${place(vhost, found.name)}`, rights),
+    `Topic permission of ${found.name} is set`), "{username}, {vhost} and {client_id} stand for who acts.")
 }

@@ -1,0 +1,16 @@
+// The pages, in the order of the menu; those without a group are reached from others.
+import { connection, connections } from "./views/connections.js"
+import { exchange, exchanges } from "./views/exchanges.js"
+import { graph } from "./views/graph.js"
+import { definitions } from "./views/definitions.js"
+import { retained, session, sessions, subscriptions } from "./views/mqtt.js"
+import { overview } from "./views/overview.js"
+import { policies } from "./views/policies.js"
+import { queue, queues } from "./views/queues.js"
+import { socket } from "./views/socket.js"
+import { user, users } from "./views/users.js"
+import { vhost, vhosts } from "./views/vhosts.js"
+
+export const GROUPS = ["Broker", "MQTT", "Tools", "Administration"]
+export const PAGES = { overview, connections, exchanges, graph, queues, sessions, subscriptions, retained, socket, users, vhosts, policies,
+  definitions, connection, exchange, queue, session, user, vhost }
