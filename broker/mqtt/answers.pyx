@@ -61,6 +61,8 @@ cdef class Answers(Publisher):
             return 0
         for _ in range(first, last + 1):
             refuse_first(self)
+            if self.connection is None:         # it was closed for that
+                break
         return 0
 
     def close(self):

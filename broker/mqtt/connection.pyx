@@ -145,7 +145,8 @@ cdef class MqttConnection(Connection):
         cdef int outcome = 0, reason
         try:
             if publish.flags & PAYLOAD_IS_TEXT and not is_text(message):
-                return self.refuse_publish(publish.qos, publish.packet_id, Reason.PAYLOAD_FORMAT_INVALID)
+                self.refuse_publish(publish.qos, publish.packet_id, Reason.PAYLOAD_FORMAT_INVALID)
+                return 0
             if publish.flags & FLAG_RETAIN:
                 outcome = self.retained.retain(message)                 # [MQTT-3.3.1-5]
             outcome |= (<Exchange>exchange).publish(message)
@@ -292,11 +293,13 @@ cdef class MqttConnection(Connection):
 
     # ── for the cold half ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def write(self, bytes packets):
-        """Sends whole packets."""
-        if packets:
+    def write(self, bytes packet):
+        """Sends a packet, but never one that is larger than the client takes [MQTT-3.1.2-24]: that is the end."""
+        if <size_t>len(packet) > self.packet_bytes_max:
+            control.on_unsayable(self, len(packet))
+        elif packet:
             self.counters.packets_sent += 1
-            self.output.write(packets, len(packets))
+            self.output.write(packet, len(packet))
             if output_neglected(self.output):
                 self.rest(RESTS_FOR_READER)
 
@@ -309,8 +312,7 @@ cdef class MqttConnection(Connection):
         """Nothing more is the session's. It, or None where that was so before."""
         session, self.session = self.session, None
         if self.answers is not None:
-            self.answers.close()
-            self.answers = None
+            self.answers.close()                    # and kept: one of its methods may be what has led to this
         self.forget_begun(True)
         self.exchange = self.retained = None
         return session

@@ -187,6 +187,19 @@ def disconnect(connection: MqttConnection, reason: Reason, text: str = "", versi
     close(connection)
 
 
+def on_unsayable(connection: MqttConnection, size: int) -> None:
+    """The client takes no packet as large as the one that it must be sent [MQTT-3.1.2-24]."""
+    if connection.session is not None and connection.session.is_connected:  # CONNACK is said: there is room for 0x95
+        fail(connection, MqttError(Reason.PACKET_TOO_LARGE, f"an answer of {size} bytes is more than the client takes"))
+    else:
+        connection.counters.connections_failed += 1
+        log.warning("%s: connection refused: the client takes no packet of %d bytes", connection.peer, size)
+        refusal = encode_connack(connection.version, False, Reason.PACKET_TOO_LARGE)
+        if len(refusal) < size:
+            connection.write(refusal)
+        close(connection)
+
+
 def close(connection: MqttConnection) -> None:
     """Send what is left, then close the socket."""
     release(connection)

@@ -14,6 +14,7 @@ cdef class Counters:
     cdef public uint64_t dropped_full               # QoS 0: the receiver's output was full
     cdef public uint64_t dropped_offline            # QoS 0: the receiver was not connected
     cdef public uint64_t dropped_too_large          # larger than the receiver's maximum packet size
+    cdef public uint64_t dropped_unnameable         # published elsewhere, with a routing key that is no topic name
     cdef public uint64_t refused_by_receiver        # PUBACK or PUBREC with a failure
     cdef public uint64_t publish_refused            # answered with a failure, or the connection closed for it
     # connections and sessions

@@ -13,6 +13,7 @@ class Counters:
     dropped_full: int
     dropped_offline: int
     dropped_too_large: int
+    dropped_unnameable: int
     refused_by_receiver: int
     publish_refused: int
     connections_opened: int

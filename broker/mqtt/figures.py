@@ -40,7 +40,10 @@ def figures(endpoint: Endpoint) -> dict[str, int]:
         "packets_sent": counters.packets_sent,
         "publish_received": counters.publish_received,
         "publish_sent": counters.publish_sent,
-        "publish_dropped": counters.dropped_full + counters.dropped_offline + counters.dropped_too_large,
+        "publish_dropped": counters.dropped_full
+        + counters.dropped_offline
+        + counters.dropped_too_large
+        + counters.dropped_unnameable,
         "publish_bytes_received": counters.publish_bytes_received,
         "publish_bytes_sent": counters.publish_bytes_sent,
         "packets_waiting": sum(session.inflight_count for session in sessions.by_name.values()),

@@ -41,5 +41,6 @@ cdef class Inflight:
     # Settles the place's message and lets go of its queue; the identifier stays.
     cdef int settle(self, place_t* place, int outcome) except -1
     cdef void remove(self, place_t* place) noexcept             # the identifier is free; its message is settled
+    cdef list released(self)                                    # identifiers whose PUBCOMP is awaited, in order
     # Everything in flight goes back to its queue; identifiers that were released, in order.
     cdef list give_back(self)

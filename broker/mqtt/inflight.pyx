@@ -79,6 +79,11 @@ cdef class Inflight:
             self.head = (self.head + 1) & (self.capacity - 1)
             self.used -= 1
 
+    cdef list released(self):
+        cdef size_t index
+        return [place_at(self, index).packet_id for index in range(self.used)
+                if place_at(self, index).state == RELEASED]
+
     cdef list give_back(self):
         cdef list released = []
         cdef size_t index

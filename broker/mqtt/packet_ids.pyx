@@ -1,7 +1,7 @@
 """A set of packet identifiers: one bit each."""
 
 cdef enum:
-    ID_COUNT = 65536
+    WORD_COUNT = 1024
 
 
 cdef class PacketIds:
@@ -15,7 +15,13 @@ cdef class PacketIds:
 
     def all(self) -> list:
         """Those that are in it."""
-        cdef uint32_t packet_id
+        cdef list found = []
+        cdef int word, bit
         if self.count == 0:
-            return []
-        return [packet_id for packet_id in range(ID_COUNT) if self.has(<uint16_t>packet_id)]
+            return found
+        for word in range(WORD_COUNT):          # with every batch, for every session with QoS 2: most words are empty
+            if self.bits[word] != 0:
+                for bit in range(64):
+                    if self.bits[word] >> bit & 1:
+                        found.append(word * 64 + bit)
+        return found

@@ -15,7 +15,10 @@ from broker.mqtt.codec cimport (
 from broker.mqtt.inflight cimport RELEASED, SENT_QOS1, WAITING, Inflight, place_t
 from broker.mqtt.packet_cache cimport CACHED_BODY_MAX, packet_t
 from broker.mqtt.packet_ids cimport PacketIds
+from broker.mqtt.naming cimport Unnameable
 from broker.wire.output cimport Output, output_full, output_room, output_written
+
+from broker.mqtt.naming import is_topic_key
 
 cdef enum:
     OPTIONS_CACHED_MAX = 512
@@ -86,6 +89,11 @@ cdef class Session(Target):
 
     def matched(self, list bindings, bytes routing_key):
         """See core.target.Target: the sum of these subscriptions, or None."""
+        found = self.sum_of(bindings, routing_key)
+        return found if found is None or is_topic_key(routing_key) else Unnameable(self.counters)
+
+    def sum_of(self, list bindings, bytes routing_key):
+        """What these subscriptions of one topic come to together: a Match, or None."""
         cdef int qos = -1
         cdef bint no_local = True, keeps_retain = self.keeps_retain, is_dollar = routing_key[:1] == b"$"
         cdef list identifiers = None
@@ -129,7 +137,7 @@ cdef class Session(Target):
         if match is None:
             bindings = [each for each in self.vhost.exchanges["amq.topic"].trie.matches(key)
                         if each.destination is self]
-            match = self.matched(bindings, key) or self.make_match(2, False, self.keeps_retain, NOTHING)
+            match = self.sum_of(bindings, key) or self.make_match(2, False, self.keeps_retain, NOTHING)
             if len(known) >= OPTIONS_CACHED_MAX:
                 known.clear()
             known[key] = match
@@ -392,16 +400,11 @@ cdef class Session(Target):
 
     def released_ids(self) -> list:
         """Packet identifiers whose PUBREL is owed, or on its way, in order."""
-        cdef size_t index
         cdef list found = list(self.released or ())
         cdef Inflight inflight
-        cdef place_t* place
         for inflight in (self.inflight, self.shared_inflight):
             if inflight is not None:
-                for index in range(inflight.used):
-                    place = &inflight.places[(inflight.head + index) & (inflight.capacity - 1)]
-                    if place.state == RELEASED:
-                        found.append(place.packet_id)
+                found += inflight.released()
         return found
 
     def restore_state(self, received, released):

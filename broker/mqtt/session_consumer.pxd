@@ -8,3 +8,4 @@ cdef class SessionConsumer(Consumer):
     cdef readonly Session session
     cdef readonly Queue queue
     cdef readonly Match options                 # of a shared subscription; None: the own queue's differ by topic
+    cdef readonly bytes other_key               # instead of what is no topic name: $queue/NAME, swapped; or None

@@ -1,14 +1,19 @@
 """A session at a queue: see session_consumer.pxd."""
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.ref cimport PyObject
 from libc.stdint cimport uint16_t, uint64_t
 
 from broker.core.entry cimport ENTRY_REDELIVERED, entry_t
-from broker.core.message cimport message_routing_key, message_t
+from broker.core.message cimport (
+    copy_bytes, message_body, message_exchange, message_new, message_properties, message_routing_key, message_t,
+    message_unref,
+)
 from broker.core.publisher cimport Waiter
 from broker.core.queue cimport COMPLETE, DISCARD, Queue
 from broker.core.target cimport Consumer
-from broker.mqtt.inflight cimport RELEASED, SENT_QOS1, SENT_QOS2, WAITING, Inflight, place_t
+from broker.mqtt.inflight cimport SENT_QOS1, SENT_QOS2, WAITING, Inflight, place_t
+from broker.mqtt.naming cimport names_topic
 from broker.mqtt.session cimport (
     OWN_IDS, SHARED_ID_FIRST, Match, Session, is_uniform, message_qos, uniform_qos,
 )
@@ -16,14 +21,18 @@ from broker.mqtt.session cimport (
 cdef enum:
     POSITIONS_AHEAD = 8192          # are written down before they are used
 
+cdef extern from "Python.h":
+    Py_ssize_t set_size "PySet_GET_SIZE"(PyObject* of) noexcept
+
 
 cdef class SessionConsumer(Consumer):
     """A session at a queue."""
 
-    def __init__(self, Session session, Queue queue, Match options=None):
+    def __init__(self, Session session, Queue queue, Match options=None, bytes other_key=None):
         self.session = session
         self.queue = queue
         self.options = options
+        self.other_key = other_key
         self.tag = session.client_id
         self.arguments = {}
         self.exclusive = options is None        # the session's own queue is nobody else's
@@ -37,6 +46,9 @@ cdef class SessionConsumer(Consumer):
         cdef message_t* message = entry.message
         cdef int qos = message_qos(message)
         cdef Match found
+        if (options != <PyObject*>None or set_size(<PyObject*>(<Queue>(<PyObject*>self.queue)).bindings)) \
+                and not names_topic(message_routing_key(message), message.routing_key_size):
+            return deliver_unnameable(self, entry)
         if options == <PyObject*>None:
             if (<Session>session).option_count == 0 and is_uniform(<Session>session):
                 qos = min(qos, uniform_qos(<Session>session))
@@ -45,7 +57,7 @@ cdef class SessionConsumer(Consumer):
                 options = <PyObject*>found
         if options != <PyObject*>None:
             qos = min(qos, (<Match>options).qos)
-        return deliver_entry(self, entry, qos, <Match>options)
+        return deliver_entry(self, entry, message, qos, <Match>options)
 
     cpdef cancelled_by_queue(self):
         """An operator has deleted the queue: what waited is gone; another is made when one is needed."""
@@ -70,6 +82,7 @@ cdef class SentWhenStored(Waiter):
         cdef size_t index
         cdef place_t* place
         cdef Match options
+        cdef list too_large = []
         if self is not session.waiting or inflight is None or session.output is None:
             return
         session.waiting = None
@@ -85,8 +98,12 @@ cdef class SentWhenStored(Waiter):
             if not session.send(place.entry.message, 2, place.packet_id, place.entry.flags & ENTRY_REDELIVERED,
                                 options, place.entry.expires_at_ms):
                 session.counters.dropped_too_large += 1
-                place.state = RELEASED
+                too_large.append(place.packet_id)
                 inflight.settle(place, DISCARD)
+        for packet_id in too_large:
+            inflight.remove(inflight.find(packet_id))
+        if too_large:
+            session.wake_all()
 
 
 cdef int wait_for_store(Session session) except -1:
@@ -98,15 +115,45 @@ cdef int wait_for_store(Session session) except -1:
     return session.store.wait(session.waiting)
 
 
-cdef int deliver_entry(SessionConsumer consumer, entry_t* entry, int qos, Match options) except -1:
-    """Takes over an entry that a queue hands out."""
+cdef int deliver_unnameable(SessionConsumer consumer, entry_t* entry) except -1:
+    """A message whose routing key is no topic name: of an AMQP queue it is told as the queue's; else nobody can be."""
+    cdef message_t* message
+    cdef bytes key = consumer.other_key
+    cdef int qos = min(message_qos(entry.message), consumer.options.qos) if consumer.options is not None else 0
+    if key is None:
+        consumer.session.counters.dropped_unnameable += 1
+        return consumer.queue.settle(entry, DISCARD)
+    message = renamed(entry.message, key)
+    try:
+        return deliver_entry(consumer, entry, message, qos, consumer.options)
+    finally:
+        message_unref(message)
+
+
+cdef message_t* renamed(message_t* message, bytes key) except NULL:
+    """The same message with another routing key."""
+    cdef message_t* copy = message_new(
+        message_exchange(message), message.exchange_size, PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key),
+        message_properties(message), message.properties_size, message.body_size)
+    if copy == NULL:
+        raise MemoryError
+    copy_bytes(message_body(copy), message_body(message), message.body_size)
+    copy.flags = message.flags
+    copy.priority = message.priority
+    copy.expiration_ms = message.expiration_ms
+    copy.publisher = message.publisher
+    return copy
+
+
+cdef int deliver_entry(SessionConsumer consumer, entry_t* entry, message_t* message, int qos, Match options) except -1:
+    """Takes over an entry that a queue hands out. `message`: what the client is told of it."""
     cdef Session session = consumer.session
     cdef Queue queue = consumer.queue
     cdef Inflight inflight
     cdef uint16_t packet_id
     cdef bint is_shared = consumer.options is not None
     if qos == 0:
-        if not session.send(entry.message, 0, 0, False, options, entry.expires_at_ms):
+        if not session.send(message, 0, 0, False, options, entry.expires_at_ms):
             session.counters.dropped_too_large += 1
         return queue.settle(entry, COMPLETE)
     if is_shared:
@@ -130,7 +177,7 @@ cdef int deliver_entry(SessionConsumer consumer, entry_t* entry, int qos, Match 
     if qos == 2 and session.is_stored and not is_shared and packet_id <= OWN_IDS:
         wait_for_store(session)
         return inflight.hold(entry, queue, packet_id, WAITING)
-    if not session.send(entry.message, qos, packet_id, entry.flags & ENTRY_REDELIVERED, options, entry.expires_at_ms):
+    if not session.send(message, qos, packet_id, entry.flags & ENTRY_REDELIVERED, options, entry.expires_at_ms):
         session.counters.dropped_too_large += 1
         return queue.settle(entry, DISCARD)
     return inflight.hold(entry, queue, packet_id, SENT_QOS1 if qos == 1 else SENT_QOS2)

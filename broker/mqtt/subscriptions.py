@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 from broker.core.binding import SUBSCRIBER
 from broker.core.errors import CoreError
 from broker.mqtt.fields import encode_varint
+from broker.mqtt.naming import is_topic_key
 from broker.mqtt.packets import Subscription
 from broker.mqtt.reasons import MqttError, Reason
 from broker.mqtt.session_consumer import SessionConsumer
+from broker.mqtt.topics import QUEUE
 from broker.mqtt.translate import reason_for, swapped
 
 if TYPE_CHECKING:
@@ -134,6 +136,12 @@ def add(session: Session, held: Held) -> None:
         vhost.forget_routes(exchange, key)
 
 
+def key_of_queue(held: Held) -> bytes | None:
+    """What a message of `$queue/NAME` is told as, where its own routing key is no topic name: by the queue's."""
+    topic = QUEUE + held.topic_filter
+    return swapped(topic) if held.share_name == b"" and is_topic_key(swapped(topic)) else None
+
+
 def join(session: Session, held: Held) -> None:
     """A shared subscription: the session consumes of a queue that others consume of, too. Raises CoreError."""
     sessions, vhost = session.sessions, session.vhost
@@ -154,7 +162,7 @@ def join(session: Session, held: Held) -> None:
         )
     match = session.make_match(held.qos, False, held.retain_as_published, held.identifier or b"")
     session.subscriptions[held.key] = held
-    held.consumer = SessionConsumer(session, queue, match)
+    held.consumer = SessionConsumer(session, queue, match, key_of_queue(held))
     session.join_queue(held.consumer)
 
 

@@ -16,12 +16,13 @@ from pathlib import Path
 
 from tests.fuzz import script
 from tests.fuzz.engine import Engine, LastInput, shortened
+from tests.fuzz.scripted import SCRIPTED
 from tests.fuzz.targets import TARGETS
 
 
 def describe(target: str, content: bytes) -> str:
     """An input for people."""
-    if target != "connection":
+    if target not in SCRIPTED:
         return repr(content)
     return "\n".join(f"    {kind} {step!r}" for kind, step in script.read(content))
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.fuzz import script
-from tests.fuzz.conversations import conversation, introduction
 from tests.fuzz.mutation import mutate, mutate_bytes
+from tests.fuzz.scripted import SCRIPTED
 from tests.fuzz.seeds import seeds
 from tests.fuzz.targets import TARGETS
 
@@ -83,15 +83,17 @@ class Engine:
     def draw(self) -> bytes:
         """The next input: a mutant of something in the corpus, or a new conversation."""
         base = self.chance.choice(self.corpus)
-        if self.run.target != "connection":
+        scripted = SCRIPTED.get(self.run.target)
+        if scripted is None:
             for _ in range(self.chance.choice([1, 1, 2, 4, 8])):
                 base = mutate_bytes(self.chance, base)
             return base[:INPUT_BYTES_MAX]
         if self.chance.random() < 0.25:
-            make = introduction if self.chance.random() < 0.1 else conversation
+            make = scripted.introduction if self.chance.random() < 0.1 else scripted.conversation
             return script.write(make(self.chance))[:INPUT_BYTES_MAX]
         others = list(script.read(self.chance.choice(self.corpus))) or [script.Step(0, b"")]
-        return script.write(mutate(self.chance, list(script.read(base)), others))[:INPUT_BYTES_MAX]
+        steps = mutate(self.chance, list(script.read(base)), others, scripted.mutate_unit)
+        return script.write(steps)[:INPUT_BYTES_MAX]
 
     def execute(self, content: bytes) -> None:
         """Run the target once. An execution that does not end ends the process, with a traceback."""
@@ -134,7 +136,7 @@ class Engine:
 
 def shortened(target: str, content: bytes, tries: int = 400) -> bytes:
     """A script with fewer steps that breaks its target in the same way."""
-    if target != "connection":
+    if target not in SCRIPTED:
         return content
     run = TARGETS[target]
     steps = list(script.read(content))

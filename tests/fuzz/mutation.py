@@ -6,6 +6,7 @@ Frames are known, so that most mutants get past the framing and reach what lies 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 from tests.fuzz.script import KINDS, Step
 
@@ -54,8 +55,13 @@ def mutate_frame(chance: random.Random, content: bytes) -> bytes:
     return head + len(payload).to_bytes(4, "big") + payload + rest
 
 
-def mutate(chance: random.Random, steps: list[Step], others: list[Step]) -> list[Step]:
-    """A few changes to a conversation; `others` is what can be spliced in."""
+def mutate(
+    chance: random.Random,
+    steps: list[Step],
+    others: list[Step],
+    mutate_unit: Callable[[random.Random, bytes], bytes] = mutate_frame,
+) -> list[Step]:
+    """A few changes to a conversation; `others` is what can be spliced in. `mutate_unit`: knows a dialect's units."""
     changed = list(steps)
     for _ in range(chance.choice([1, 1, 1, 2, 3, 6])):
         at = chance.randrange(len(changed)) if changed else 0
@@ -74,5 +80,5 @@ def mutate(chance: random.Random, steps: list[Step], others: list[Step]) -> list
         elif kind == 5:
             changed[at] = Step(changed[at].kind, mutate_bytes(chance, changed[at].content))
         else:
-            changed[at] = Step(changed[at].kind, mutate_frame(chance, changed[at].content))
+            changed[at] = Step(changed[at].kind, mutate_unit(chance, changed[at].content))
     return changed

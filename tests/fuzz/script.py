@@ -4,6 +4,7 @@
                                           STRANGER: bytes for a connection that has not said anything yet
                                           LOSE: the socket of the client in the first content byte breaks
                                           WAIT: as many milliseconds as the content says, big-endian, at most a minute
+                                          OTHER: bytes for a client of another dialect, where the target has one
 
 A frame larger than 65,535 bytes is two steps. Anything at all is a script: an unknown kind is CLIENT_A, a size that
 runs beyond the end is cut.
@@ -14,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-CLIENT_A, CLIENT_B, STRANGER, LOSE, WAIT = range(5)
-KINDS = 5
+CLIENT_A, CLIENT_B, STRANGER, LOSE, WAIT, OTHER = range(6)
+KINDS = 6
 SIZE_MAX = 0xFFFF
 WAIT_MS_MAX = 60_000
 

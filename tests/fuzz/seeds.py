@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 
 from tests.fuzz import conversations, mqtt_targets, script
+from tests.fuzz.scripted import SCRIPTED, Scripted
 from tests.support import amqp_codec as codec
 
 CONVERSATIONS = 40
@@ -55,10 +57,10 @@ def method_arguments(chance: random.Random) -> list[bytes]:
     return sorted({frame[11 : 7 + int.from_bytes(frame[3:7], "big")] for frame in frames})
 
 
-def scripts(chance: random.Random) -> list[bytes]:
+def scripts(scripted: Scripted, chance: random.Random) -> list[bytes]:
     """Conversations, some with a stranger."""
-    drawn = [conversations.conversation(chance, chance.choice([4, 12, 24, 60])) for _ in range(CONVERSATIONS)]
-    drawn += [conversations.introduction(chance) for _ in range(8)]
+    drawn = [scripted.conversation(chance, chance.choice([4, 12, 24, 60])) for _ in range(CONVERSATIONS)]
+    drawn += [scripted.introduction(chance) for _ in range(8)]
     return [script.write(steps) for steps in drawn]
 
 
@@ -68,7 +70,7 @@ def seeds(target: str, seed: int) -> list[bytes]:
         "table": tables,
         "properties": property_lists,
         "arguments": method_arguments,
-        "connection": scripts,
+        **{name: partial(scripts, scripted) for name, scripted in SCRIPTED.items()},
         "mqtt_packet": lambda _: mqtt_targets.packet_seeds(),
         "mqtt_publish": lambda _: mqtt_targets.publish_seeds(),
         "mqtt_from_amqp": lambda chance: mqtt_targets.from_amqp_seeds() + property_lists(chance),

@@ -4,6 +4,7 @@
     properties   a content header's property list: scanned, decoded, changed
     arguments    a method frame's payload, for every method that it may be
     mqtt_…       MQTT's pure halves (`mqtt_targets`)
+    mqtt_3_1 …   MQTT's connections (`mqtt_connection`), of each version
     connection   a script (`script`): two clients and a stranger, time, sockets that break
 
 A target returns what was seen, a set of short words: an input that shows something new is worth keeping.
@@ -14,6 +15,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from broker.amqp.codec import SyntaxFault, arguments_of, method_frame
 from broker.amqp.methods import METHODS
@@ -28,12 +30,14 @@ from broker.core.properties import (
     replace_headers,
     replace_properties,
 )
-from tests.fuzz import mqtt_targets, script
+from tests.fuzz import mqtt_connection, mqtt_targets, script
 from tests.fuzz.conversations import method
 from tests.oracles import field_table
+from tests.support import mqtt_codec
 from tests.support.in_process import BrokenBrokerError, Client, InProcess, Said, watched
 
 Seen = set[str]
+VERSIONS = {mqtt_codec.V31: "3_1", mqtt_codec.V311: "3_1_1", mqtt_codec.V5: "5"}
 CONVERSATIONS_PER_BROKER = 500
 """A broker hashes a password to begin with; so one serves many conversations, and is emptied between them."""
 
@@ -177,6 +181,7 @@ def play(inside: InProcess, clients: dict[int, Client], kind: int, content: byte
         if lost is not None:
             lost.lose()
         return
+    kind = script.CLIENT_A if kind == script.OTHER else kind
     client = clients.get(kind)
     if client is None or client.is_over:
         if client is not None:
@@ -192,5 +197,6 @@ TARGETS: dict[str, Callable[[bytes], Seen]] = {
     "properties": properties,
     "arguments": arguments,
     **mqtt_targets.TARGETS,
+    **{f"mqtt_{name}": partial(mqtt_connection.mqtt, version) for version, name in VERSIONS.items()},
     "connection": connection,
 }

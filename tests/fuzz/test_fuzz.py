@@ -11,6 +11,7 @@ from tests.fuzz import script
 from tests.fuzz.conversations import conversation
 from tests.fuzz.engine import Engine, shortened
 from tests.fuzz.mutation import mutate
+from tests.fuzz.scripted import SCRIPTED
 from tests.fuzz.targets import TARGETS
 from tests.support.in_process import BrokenBrokerError
 
@@ -21,6 +22,9 @@ SECONDS = {
     "mqtt_packet": 3.0,
     "mqtt_publish": 3.0,
     "mqtt_from_amqp": 3.0,
+    "mqtt_3_1": 4.0,
+    "mqtt_3_1_1": 4.0,
+    "mqtt_5": 6.0,
     "connection": 10.0,
 }
 EXECUTIONS_MIN = 50
@@ -34,7 +38,7 @@ def test_nothing_breaks(target: str) -> None:
     for finding in run.findings:
         shown = list(script.read(shortened(target, finding.content)))
         pytest.fail(
-            f"{shown if target == 'connection' else finding.content!r}\n"
+            f"{shown if target in SCRIPTED else finding.content!r}\n"
             + "".join(traceback.format_exception(finding.error))
         )
 
@@ -45,6 +49,17 @@ def test_conversations_reach_the_broker_s_corners() -> None:
     seen = engine.fuzz(60.0, executions_max=800).seen
     assert {"basic.deliver", "basic.return", "basic.get-ok", "basic.ack", "basic.nack", "basic.cancel"} <= seen
     assert {"tx.commit-ok", "queue.delete-ok", "exchange.bind-ok", "basic.recover-ok"} <= seen
+
+
+@pytest.mark.parametrize(("target", "version"), [("mqtt_3_1", 3), ("mqtt_3_1_1", 4), ("mqtt_5", 5)])
+def test_mqtt_conversations_reach_the_broker_s_corners(target: str, version: int) -> None:
+    engine = Engine(target, seed=2)
+    seen = engine.fuzz(60.0, executions_max=300).seen
+    names = ["connack 0", "puback 0", "pubrec 0", "pubcomp 0", "suback 0", "unsuback 0", "publish 0", "pingresp 0"]
+    assert {f"{version} {name}" for name in names} <= seen
+    # Client B is of MQTT 5 in every script but the last, where A is.
+    closed = {word for word in seen if word.startswith("5 disconnect")}
+    assert {f"5 disconnect {reason}" for reason in ("81", "82", "8e")} <= closed
 
 
 def test_a_finding_is_found_and_shortened(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,11 +17,11 @@ from tests.support.in_process import BrokenBrokerError, InProcess
 
 
 class MqttInProcess(InProcess):
-    """A broker with an MQTT endpoint. `limits`: as of `broker.limits.Limits`."""
+    """A broker with an MQTT endpoint. `limits`: as of `broker.limits.Limits`; `settings`: of the listener."""
 
-    def __init__(self, **limits: int) -> None:
+    def __init__(self, settings: Mqtt | None = None, **limits: int) -> None:
         super().__init__(**limits)
-        self.mqtt = Endpoint(self.broker, Limits(**limits), Mqtt())
+        self.mqtt = Endpoint(self.broker, Limits(**limits), settings or Mqtt())
         self.mqtt.restore()
         self.commit()
 
@@ -67,6 +67,8 @@ class MqttClient:
         self.inside.commit()
         taken: bytes = self.connection.output.take()
         self.unread += taken
+        if self.connection.version == 0 and len(self.unread) > 1:  # CONNECT named no version: refused in either's words
+            self.version = codec.V311 if self.unread[1] == 2 else codec.V5
         if taken and not self.is_over:
             self.connection.on_writable()
         packets = []
