@@ -187,6 +187,15 @@ class Events(Section, frozen=True):
     """Where that exchange is."""
 
 
+class Audit(Section, frozen=True):
+    """Logins and changes, as JSON lines in a file."""
+
+    file: str | None = None
+    """Null: none is written."""
+    objects: bool = False
+    """Also who declares and deletes queues, exchanges and bindings."""
+
+
 class Metrics(Section, frozen=True):
     """Prometheus's endpoint, without a login."""
 
@@ -243,6 +252,7 @@ class Settings(Section, frozen=True):
     management: Management = field(default_factory=Management)
     metrics: Metrics = field(default_factory=Metrics)
     events: Events = field(default_factory=Events)
+    audit: Audit = field(default_factory=Audit)
     users: list[User] = field(default_factory=_default_users)
     anonymous: Anonymous = field(default_factory=Anonymous)
     authentication: Authentication = field(default_factory=Authentication)

@@ -27,6 +27,7 @@ from typing import Any
 
 from broker.amqp.connection import AmqpConnection
 from broker.amqp.endpoint import Endpoint
+from broker.audit_log import AuditLog
 from broker.authentication.build import chain_of
 from broker.config import Settings
 from broker.core.broker import Broker, Restored
@@ -129,10 +130,19 @@ class Server:
         else:
             remove_event_exchange(self.broker)
         self.store.sync()
+        self._audit()
         self._ask_others()
         self.memory_alarm = MemoryAlarm(
             self.broker, self.clock, settings.memory.messages_bytes_max, settings.limits.begun_stalled_ms
         )
+
+    def _audit(self) -> None:
+        """OSError where the file cannot be opened."""
+        audit = self.settings.audit
+        self.audit = AuditLog(audit.file, self.clock, objects=audit.objects) if audit.file is not None else None
+        if self.audit is not None:
+            self.broker.events.listen(self.audit.on_event)
+            self._closing.callback(self.audit.close)
 
     def _ask_others(self) -> None:
         """Whoever else knows users. SetupError."""
@@ -324,7 +334,9 @@ class Server:
         return self.settings.disk_free_min_bytes
 
     def reload(self) -> None:
-        """SIGHUP: read anew what may change while the broker runs: the certificates, the password file."""
+        """SIGHUP: read anew what may change while the broker runs: certificates, password file; the audit log."""
+        if self.audit is not None:
+            self.audit.reopen()
         if self.certificates is not None:
             self.certificates.reload()
         if self.authentication is not None:

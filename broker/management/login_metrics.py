@@ -1,4 +1,4 @@
-"""Prometheus: who is asked who a user is, and what they say.
+"""Prometheus: who is asked who a user is, what they say, and what of it was written down.
 
 Owns these metrics' names. Reads the chain of backends that the core's access asks, where there is one.
 """
@@ -12,8 +12,11 @@ from typing import Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 
-def login_metrics(access: Any) -> Iterator[Metric]:
-    """Of core.access.Access."""
+def login_metrics(access: Any, audit: Any) -> Iterator[Metric]:
+    """Of core.access.Access, and of audit_log.AuditLog where there is one."""
+    if audit is not None:
+        yield CounterMetricFamily("hubbub_audit_lines", "Lines of the audit log.", value=audit.written)
+        yield CounterMetricFamily("hubbub_audit_lost", "Lines that could not be written.", value=audit.lost)
     yield CounterMetricFamily("hubbub_logins", "Logins that were let in.", value=access.logins)
     yield CounterMetricFamily("hubbub_logins_refused", "Logins that were refused.", value=access.logins_refused)
     chain = access.others

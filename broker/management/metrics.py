@@ -33,7 +33,7 @@ class BrokerMetrics(Collector):
         yield from self._objects()
         yield from self._websockets()
         yield from self._certificates()
-        yield from login_metrics(self.server.broker.access)
+        yield from login_metrics(self.server.broker.access, self.server.audit)
         yield from self._ledger()
         yield from self._retained()
         yield from self._store()

@@ -128,6 +128,10 @@ class ObservedServer(Protocol):
         """net.tls.Certificates of the TLS listeners; None where there are none."""
 
     @property
+    def audit(self) -> Any:
+        """audit_log.AuditLog; None where none is written."""
+
+    @property
     def edge_counts(self) -> Mapping[str, int]:
         """Counters of the edge by name: accepted, refused, accept_pauses."""
 

@@ -41,6 +41,7 @@ class ObservedCore:
         self.durability = "fsync"
         self.listeners = [SimpleNamespace(name="amqp", address="127.0.0.1", port=5672, tls=None)]
         self.certificates: Any = None
+        self.audit: Any = None
         self.edge_counts = {"accepted": 9, "refused": 1, "accept_pauses": 0}
         self.draining = Draining(lambda: 7)
         self.proxies = SimpleNamespace(accepted=0, refused={"untrusted": 0})
