@@ -60,7 +60,7 @@ def serve(config_path: Path | None, data_dir: str | None, assignments: tuple[str
     settings = _load(config_path, assignments, data_dir)
     logs.configure(settings.log.format, settings.log.level)
     try:
-        server.run(settings)
+        server.run(settings, lambda: config.load(config_path, assignments, data_dir=data_dir))
     except (StoreError, ListenError, TlsError, SetupError, OSError) as error:
         _fail(str(error))
 
@@ -113,6 +113,15 @@ def check(path: Path) -> None:
     """Say whether the file FILE is a valid configuration."""
     _load(path, (), None)
     click.echo(f"{path}: valid")
+
+
+@config_group.command("show")
+@config_option
+@data_dir_option
+@set_option
+def show(config_path: Path | None, data_dir: str | None, assignments: tuple[str, ...]) -> None:
+    """Print all settings as `serve` would have them, as YAML; passwords are hidden."""
+    click.echo(config.as_yaml(_load(config_path, assignments, data_dir)), nl=False)
 
 
 for family in FAMILIES:

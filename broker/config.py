@@ -34,6 +34,10 @@ PROXIED_SECTIONS = ("amqp", "mqtt", "websocket", "management")
 """The sections that have a `proxy_protocol`."""
 
 
+SECRET = re.compile(r"(password|secret|token)[^.]*$")
+"""The keys whose values nobody is shown."""
+
+
 class ConfigError(Exception):
     """The settings cannot be used. The text is for the operator: `FILE:LINE: key.path: expected …, got …`."""
 
@@ -282,6 +286,20 @@ def load(path: Path | None = None, assignments: Sequence[str] = (), *, data_dir:
     return settings
 
 
+def as_yaml(settings: Settings) -> str:
+    """All of them; secrets are hidden."""
+    return yaml.safe_dump(_hidden(msgspec.to_builtins(settings)), sort_keys=False, allow_unicode=True)
+
+
+def _hidden(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: "***" if isinstance(inner, str) and SECRET.search(key) else _hidden(inner)
+            for key, inner in value.items()
+        }
+    return [_hidden(each) for each in value] if isinstance(value, list) else value
+
+
 # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -436,7 +454,7 @@ def _explain(text: str, tree: Any, places: dict[str, str], fallback: str) -> str
         text = f"expected one of {', '.join(sorted(map(str, expected.values)))}"
     text = text[:1].lower() + text[1:]
     if ", got" not in text:
-        text = f"{text}, got `{_at(tree, key)}`"
+        text = f"{text}, got " + ("another value" if SECRET.search(key) else f"`{_at(tree, key)}`")
     return f"{_place(key, places, fallback)}: {key}: {text}"
 
 

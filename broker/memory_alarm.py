@@ -26,9 +26,13 @@ class MemoryAlarm:
         self.broker = broker
         self.clock = clock
         self.stalled_after_ms = stalled_after_ms
-        self.bytes_max = bytes_max if bytes_max is not None else int(machine_bytes() * MACHINE_SHARE)
+        self.use(bytes_max)
         self.bytes = 0
         self.look()
+
+    def use(self, bytes_max: int | None) -> None:
+        """Another budget; the next look tells."""
+        self.bytes_max = bytes_max if bytes_max is not None else int(machine_bytes() * MACHINE_SHARE)
 
     def look(self) -> None:
         """Compare, raise or clear, and come again."""

@@ -7,6 +7,7 @@ to know what is spoken on a port.
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -20,6 +21,16 @@ from broker.net.stream import StreamEdge
 from broker.wire.connection import Connection
 
 Factory = Callable[[Listener], Connection]
+
+
+def raise_descriptor_limit(connections_max: int) -> None:
+    """As many descriptors as the system gives us, up to what the connections need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections_max + 1024
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class Ports:
@@ -81,6 +92,13 @@ class Ports:
                 self._take_headers(listener, take)
 
         self._closing.push_async_callback(await serve(listener, through))
+
+    def use_connections_max(self, connections_max: int) -> None:
+        """Another limit from now on; who is connected stays."""
+        raise_descriptor_limit(connections_max)
+        self.poller.connections_max = self.streams.connections_max = connections_max
+        for each in self.proxied:
+            each.waiting_max = connections_max
 
     def stop_listening(self) -> None:
         """The dialects' ports accept nobody any more; who is connected stays."""

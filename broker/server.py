@@ -15,12 +15,11 @@ import asyncio
 import gc
 import logging
 import os
-import resource
 import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,12 +47,14 @@ from broker.net.loop_clock import LoopClock
 from broker.net.poller import Poller
 from broker.net.proxy_protocol import Proxies
 from broker.net.stream import StreamEdge
-from broker.net.tls import CertificateFiles, Certificates
+from broker.net.tls import Certificates
 from broker.net.turn import Turn
-from broker.ports import Ports
+from broker.ports import Ports, raise_descriptor_limit
+from broker.reloading import Reloaded, SettingsRefusedError, certificate_files, reload
 from broker.turn import BrokerTurn
 from broker.version import VERSION
 from broker.websocket.connection import WebSocketConnection
+from broker.websocket.native import NativeEndpoint
 from broker.websocket.sniffing import sniffing
 from broker.websockets import websocket_endpoint
 from broker.wire.buffers import BufferPool
@@ -66,16 +67,20 @@ log = logging.getLogger("hubbub.server")
 SWITCH_INTERVAL_S = 0.0005
 """How long the loop may keep another Python thread (a password being hashed, a backup) waiting."""
 GARBAGE_INTERVAL_MS = 60_000
+CERTIFICATES_MS = 1_000
 
 
 class Server:
     """One broker process: `start`, then `stop`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, load: Callable[[], Settings] | None = None) -> None:
+        """`load()` reads the settings anew, as they were read for the first time. None: they never change."""
         self.settings = settings
+        self.load = load or (lambda: settings)
         self.started_at = time.time()
         self.restored = Restored(0, 0, 0.0)
         self.stopped = False
+        self.looked_ms = 0
         self.draining = Draining(lambda: self.settings.drain_after_s)
         self._closing = AsyncExitStack()
 
@@ -176,7 +181,7 @@ class Server:
     def _open_edge(self) -> None:
         limits = self.settings.limits
         loop = asyncio.get_running_loop()
-        _raise_descriptor_limit(limits.connections_max)
+        raise_descriptor_limit(limits.connections_max)
         pool = BufferPool(limits.pooled_bytes_max)
         shared: dict[str, Any] = {
             "read_bytes_max": limits.read_bytes_max,
@@ -199,23 +204,25 @@ class Server:
         tls = self.settings.tls
         if tls.certificate is None or tls.key is None:
             return None
-        default = CertificateFiles(tls.certificate, tls.key)
-        named = (CertificateFiles(each.certificate, each.key, tuple(each.names)) for each in tls.certificates)
-        certificates = Certificates((default, *named), tls.ca, tls.verify, tls.minimum_version)
-        if tls.reload_interval_s:
-            interval_ms = tls.reload_interval_s * 1000
+        self.clock.call_at(self.clock.now_ms + CERTIFICATES_MS, self._look_at_certificates)
+        return Certificates(certificate_files(tls), tls.ca, tls.verify, tls.minimum_version)
 
-            def look() -> None:
-                certificates.look()
-                self.clock.call_at(self.clock.now_ms + interval_ms, look)
-
-            self.clock.call_at(self.clock.now_ms + interval_ms, look)
-        return certificates
+    def _look_at_certificates(self) -> None:
+        """Every second it is looked whether it is time to look at the files."""
+        interval_ms = self.settings.tls.reload_interval_s * 1000
+        if self.certificates is not None and interval_ms and self.clock.now_ms - self.looked_ms >= interval_ms:
+            self.looked_ms = self.clock.now_ms
+            self.certificates.look()
+        self.clock.call_at(self.clock.now_ms + CERTIFICATES_MS, self._look_at_certificates)
 
     async def _listen(self) -> None:
         settings = self.settings
         make_amqp, make_mqtt = self._amqp_factory(), self._mqtt_factory()
-        self.websockets = websocket_endpoint(self.broker, settings, amqp=make_amqp, mqtt=make_mqtt)
+        anonymous = settings.anonymous
+        self.native = NativeEndpoint(
+            self.broker, settings.limits, anonymous_user=anonymous.user if anonymous.enabled else ""
+        )
+        self.websockets = websocket_endpoint(self.broker, settings, self.native, amqp=make_amqp, mqtt=make_mqtt)
         context = self.certificates.context if self.certificates is not None else None
         on_both = settings.websocket.on_plain_ports
         ports, sniff = self.ports, lambda make: sniffing(self.websockets, make) if on_both else make
@@ -333,14 +340,21 @@ class Server:
         """Free space below which publishers are blocked."""
         return self.settings.disk_free_min_bytes
 
-    def reload(self) -> None:
-        """SIGHUP: read anew what may change while the broker runs: certificates, password file; the audit log."""
+    def reload(self) -> Reloaded:
+        """Read anew: settings, certificates, password file; the audit log is opened anew. SettingsRefusedError."""
+        self.turn.enter()
         if self.audit is not None:
             self.audit.reopen()
+        reloaded = reload(self, self.load)
         if self.certificates is not None:
             self.certificates.reload()
         if self.authentication is not None:
             self.authentication.reload()
+        return reloaded
+
+    def _on_hangup(self) -> None:
+        with suppress(SettingsRefusedError):  # which the log tells of
+            self.reload()
 
     async def publish(self, exchange: Exchange, message: Message) -> bool:
         """Route a message that comes over HTTP, and wait until it is accepted (law 1); whether anybody wanted it."""
@@ -406,24 +420,18 @@ class Server:
         log.info("hubbub has stopped", extra={"cut": cut, "seconds": round(time.monotonic() - started, 3)})
 
 
-def _raise_descriptor_limit(connections_max: int) -> None:
-    """As many descriptors as the system gives us, up to what the connections need."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections_max + 1024
-    if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-async def serve(settings: Settings, ready: Callable[[Server], Awaitable[None]] | None = None) -> None:
+async def serve(
+    settings: Settings,
+    ready: Callable[[Server], Awaitable[None]] | None = None,
+    load: Callable[[], Settings] | None = None,
+) -> None:
     """Run a broker until it is to go: SIGTERM, SIGINT, `hubbub drain`. `ready` is awaited once everything listens."""
-    server = Server(settings)
+    server = Server(settings, load)
     loop = asyncio.get_running_loop()
     await server.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.draining.on_signal)
-    loop.add_signal_handler(signal.SIGHUP, server.reload)
+    loop.add_signal_handler(signal.SIGHUP, server._on_hangup)
     if ready is not None:
         await ready(server)
     await server.draining.over.wait()
@@ -431,12 +439,12 @@ async def serve(settings: Settings, ready: Callable[[Server], Awaitable[None]] |
     await server.stop()
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, load: Callable[[], Settings] | None = None) -> None:
     """`serve` on the fastest event loop that there is."""
     try:
         import uvloop
     except ImportError:
-        asyncio.run(serve(settings))
+        asyncio.run(serve(settings, load=load))
     else:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(settings))
+            runner.run(serve(settings, load=load))

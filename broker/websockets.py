@@ -18,15 +18,13 @@ from broker.wire.connection import Connection
 def websocket_endpoint(
     broker: Broker,
     settings: Settings,
+    native: NativeEndpoint,
     *,
     amqp: Callable[[Any], Connection],
     mqtt: Callable[[Any], Connection],
 ) -> WebSocketEndpoint:
     """The endpoint of `websocket:`. `amqp(listener)`, `mqtt(listener)` make connections of those dialects."""
     section = settings.websocket
-    native = NativeEndpoint(
-        broker, settings.limits, anonymous_user=settings.anonymous.user if settings.anonymous.enabled else ""
-    )
     paths = {
         # [MQTT-6.0.0-3]: a client names "mqtt"; those of 3.1 name "mqttv3.1".
         "/ws": Path(lambda listener, _subprotocol: mqtt(listener), ("mqtt", "mqttv3.1")),

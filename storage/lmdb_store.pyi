@@ -15,6 +15,9 @@ class LmdbStore(LmdbReader):
 
     @property
     def node_id(self) -> str: ...
+    disk_free_min_bytes: int
+    """Below this much free space the status is "full". It may change while the store is open."""
+
     def __init__(
         self,
         directory: str | os.PathLike[str],

@@ -360,6 +360,15 @@ cdef class LmdbStore(LmdbReader):
             "disk_free_bytes": self.writer.disk_free_bytes,
         }
 
+    @property
+    def disk_free_min_bytes(self):
+        """Below this much free space the status is "full". It may change while the store is open."""
+        return self.writer.disk_free_min_bytes
+
+    @disk_free_min_bytes.setter
+    def disk_free_min_bytes(self, uint64_t wanted):
+        self.writer.disk_free_min_bytes = wanted    # one aligned word, which the writer reads before each batch
+
     # ── copies, the end ───────────────────────────────────────────────────────────────────────────────────────────
 
     def backup(self, directory):

@@ -30,14 +30,7 @@ class Endpoint:
         self.channel_max = channel_max
         self.heartbeat_s = heartbeat_s
         self.anonymous_user = anonymous_user
-        self.handshake_timeout_ms: int = limits.handshake_timeout_ms
-        self.message_bytes_max: int = limits.message_bytes_max
-        self.unacked_per_channel_max: int = limits.unacked_per_channel_max
-        self.consumers_per_channel_max: int = limits.consumers_per_channel_max
-        self.transaction_operations_max: int = limits.transaction_operations_max
-        self.transaction_bytes_max: int = limits.transaction_bytes_max
-        self.begun_bytes_max: int = limits.begun_bytes_per_connection_max
-        self.open_batch_bytes_max: int = limits.open_batch_bytes_max
+        self.use_limits(limits)
         self.connections: set[AmqpConnection] = set()
         self.exclusive_queues: defaultdict[AmqpConnection, set[Any]] = defaultdict(set)
         self.heartbeats = Heartbeats(clock)
@@ -52,6 +45,17 @@ class Endpoint:
         self.logins_refused = 0
         self.handshakes_timed_out = 0
         self.protocol_headers_refused = 0
+
+    def use_limits(self, limits: Any) -> None:
+        """Those of connections that come from now on. `limits`: limits.Limits."""
+        self.handshake_timeout_ms: int = limits.handshake_timeout_ms
+        self.message_bytes_max: int = limits.message_bytes_max
+        self.unacked_per_channel_max: int = limits.unacked_per_channel_max
+        self.consumers_per_channel_max: int = limits.consumers_per_channel_max
+        self.transaction_operations_max: int = limits.transaction_operations_max
+        self.transaction_bytes_max: int = limits.transaction_bytes_max
+        self.begun_bytes_max: int = limits.begun_bytes_per_connection_max
+        self.open_batch_bytes_max: int = limits.open_batch_bytes_max
 
     def on_channel_ended(self, channel: Channel) -> None:
         """Count it, and keep what it counted."""

@@ -1,4 +1,4 @@
-"""`hubbub drain`: what an operator tells the process itself."""
+"""`hubbub drain`, `hubbub reload`: what an operator tells the process itself."""
 
 from __future__ import annotations
 
@@ -37,6 +37,19 @@ def drain(api: Api, after_s: float | None, no_wait: bool) -> None:
     click.echo("it has stopped")
 
 
+@click.command("reload")
+@asks_broker
+def reload_settings(api: Api) -> None:
+    """Have the broker read its settings and certificates anew, as on SIGHUP."""
+    said = api.post("hubbub/reload", {})
+    for key in said["changed"]:
+        click.echo(f"{key}: changed")
+    for key in said["needs_restart"]:
+        click.echo(f"{key}: needs a restart")
+    if not said["changed"] and not said["needs_restart"]:
+        click.echo("nothing has changed")
+
+
 def answers(api: Api) -> bool:
     """Whether anybody is there."""
     try:
@@ -48,4 +61,4 @@ def answers(api: Api) -> bool:
         return False
 
 
-COMMANDS = (drain,)
+COMMANDS = (drain, reload_settings)

@@ -198,6 +198,15 @@ class Broker:
         self.delete_definition(layout.definition_key("vhost", name))
         self.events.tell("vhost.deleted", name=name)
 
+    def use_limits(self, limits: Any) -> None:
+        """Other limits from now on: of what is declared and retained then. `limits`: limits.Limits."""
+        self.limits = limits
+        for vhost in self.vhosts.values():
+            vhost.limits = limits
+            vhost.retained.messages_max = limits.retained_messages_max
+            vhost.retained.bytes_max = limits.retained_bytes_max
+            vhost.retained.message_bytes_max = limits.retained_message_bytes_max
+
     def put_definition(self, key: bytes, value: dict[str, Any]) -> None:
         """Make a definition outlive a restart, with the open batch."""
         self.definitions_changed += 1

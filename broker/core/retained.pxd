@@ -41,9 +41,9 @@ cdef class RetainedMessages(Contributor):
     cdef list deadlines                 # heap of (ms, number, Retained)
     cdef Timer expiry_timer
     cdef uint64_t deadlines_given
-    cdef readonly uint64_t messages_max
-    cdef readonly uint64_t bytes_max
-    cdef readonly uint64_t message_bytes_max
+    cdef public uint64_t messages_max
+    cdef public uint64_t bytes_max
+    cdef public uint64_t message_bytes_max
     cdef readonly uint64_t messages     # retained now
     cdef readonly uint64_t size_bytes   # … and what they take
     cdef readonly uint64_t stored       # set, the first time or again

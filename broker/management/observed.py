@@ -155,6 +155,9 @@ class ObservedServer(Protocol):
     def draining(self) -> Any:
         """draining.Draining: whether the broker is about to go."""
 
+    def reload(self) -> tuple[list[str], list[str]]:
+        """Read the settings anew: what changed, what needs a restart. ValueError: nothing changed, and why."""
+
     def connections(self) -> list[Any]:
         """The open connections."""
 

@@ -21,6 +21,13 @@ class ConnectRate:
         self.filled_at_ms = clock.now_ms
         self.refused = 0
 
+    def use(self, per_second_max: int) -> None:
+        """Another rate from now on; the bucket is full again where the rate is another one."""
+        if per_second_max != self.per_second_max:
+            self.per_second_max = per_second_max
+            self.room = float(per_second_max)
+            self.filled_at_ms = self.clock.now_ms
+
     def admit(self) -> bool:
         """Whether one more may connect now; counted where not."""
         if not self.per_second_max:

@@ -28,18 +28,6 @@ class Endpoint:
         """`limits`: limits.Limits; `settings`: config.Mqtt."""
         self.broker = broker
         self.counters = Counters()
-        self.vhost_name: str = settings.vhost
-        self.anonymous: str = settings.anonymous
-        self.anonymous_user: str = settings.anonymous_user
-        self.server_keep_alive_s: int = settings.keep_alive_max_s
-        self.receive_maximum: int = limits.mqtt_receive_max
-        self.inflight_max: int = limits.mqtt_inflight_max
-        self.topic_alias_maximum: int = limits.mqtt_topic_aliases_max
-        self.message_bytes_max: int = limits.message_bytes_max
-        self.control_bytes_max: int = limits.mqtt_control_packet_bytes_max
-        self.open_batch_bytes_max: int = limits.open_batch_bytes_max
-        self.topic_levels_max: int = limits.mqtt_topic_levels_max
-        self.subscriptions_max: int = limits.mqtt_subscriptions_per_session_max
         self.connect_rate = ConnectRate(broker.clock, settings.connections_per_second_max)
         self.sys_topics = SysTopics(
             broker, broker.clock, lambda: figures(self), version=VERSION, interval_s=settings.sys_interval_s
@@ -53,6 +41,25 @@ class Endpoint:
         self.closed_bytes_received = 0
         self.closed_bytes_sent = 0
         self.keep_alives = KeepAlives(broker.clock, control.on_silent, limits.handshake_timeout_ms)
+        self.use(settings, limits)
+
+    def use(self, settings: Any, limits: Any) -> None:
+        """What counts for connections and sessions that come from now on."""
+        self.vhost_name: str = settings.vhost
+        self.anonymous: str = settings.anonymous
+        self.anonymous_user: str = settings.anonymous_user
+        self.server_keep_alive_s: int = settings.keep_alive_max_s
+        self.receive_maximum: int = limits.mqtt_receive_max
+        self.inflight_max: int = limits.mqtt_inflight_max
+        self.topic_alias_maximum: int = limits.mqtt_topic_aliases_max
+        self.message_bytes_max: int = limits.message_bytes_max
+        self.control_bytes_max: int = limits.mqtt_control_packet_bytes_max
+        self.open_batch_bytes_max: int = limits.open_batch_bytes_max
+        self.topic_levels_max: int = limits.mqtt_topic_levels_max
+        self.subscriptions_max: int = limits.mqtt_subscriptions_per_session_max
+        self.connect_rate.use(settings.connections_per_second_max)
+        self.keep_alives.handshake_timeout_ms = limits.handshake_timeout_ms
+        self.sessions.use(settings, limits)
 
     def restore(self) -> int:
         """Bring back the sessions that the store has; how many."""

@@ -44,6 +44,12 @@ class Sessions:
         self.counters = counters
         self.records = SessionRecords(broker.store)
         self.cache = PacketCache()
+        self.by_name: dict[tuple[str, str], Session] = {}
+        self.changed: set[Session] = set()
+        self.use(settings, limits)
+
+    def use(self, settings: Any, limits: Any) -> None:
+        """What counts for sessions and shares from now on; a session's queue follows when it is next asked for."""
         self.queues_qos0: bool = settings.queue_qos0
         self.expiry_max_s: int | None = settings.session_expiry_max_s
         self.share_strategy: str = settings.share_strategy
@@ -55,8 +61,6 @@ class Sessions:
             overflow=settings.session_overflow,
             dead_letter_exchange=settings.dead_letter_exchange,
         )
-        self.by_name: dict[tuple[str, str], Session] = {}
-        self.changed: set[Session] = set()
 
     def __len__(self) -> int:
         """How many there are, connected or not."""

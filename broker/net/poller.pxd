@@ -20,7 +20,7 @@ cdef class Poller(Source):
     cdef int accepts_max                                # per listener and turn
     cdef double linger_s                                # how long a peer may take for our last words
     cdef double accept_pause_s                          # how long accepting stops when descriptors run out
-    cdef readonly int connections_max
+    cdef public int connections_max
     cdef list links                                     # by descriptor: SocketLink or None
     cdef dict acceptors                                 # (listener, its name, factory) by descriptor
     cdef object lingering                               # deque of (deadline, SocketLink), in order

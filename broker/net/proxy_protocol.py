@@ -170,12 +170,16 @@ class Proxies:
         self, trusted: Iterable[str], *, call_later: Callable[..., Any], header_bytes_max: int, timeout_s: float
     ) -> None:
         """`trusted`: addresses and networks; `call_later(seconds, callback)`: the loop's."""
-        self.trusted = tuple(ipaddress.ip_network(each, strict=False) for each in trusted)
+        self.use(trusted)
         self.call_later = call_later
         self.header_bytes_max = header_bytes_max
         self.timeout_s = timeout_s
         self.accepted = 0
         self.refused: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
+
+    def use(self, trusted: Iterable[str]) -> None:
+        """Whose headers are believed from now on."""
+        self.trusted = tuple(ipaddress.ip_network(each, strict=False) for each in trusted)
 
     def trusts(self, peer: str) -> bool:
         """Whether `127.0.0.1:5000` or `[::1]:5000` is a proxy of ours."""

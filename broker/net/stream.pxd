@@ -17,7 +17,7 @@ cdef class StreamEdge:
     cdef size_t high_bytes
     cdef size_t bytes_max
     cdef double linger_s
-    cdef readonly int connections_max
+    cdef public int connections_max
     cdef list servers                                   # of the loop: what accepts
     cdef set links                                      # of StreamLink: its transport is there
     cdef readonly unsigned long long accepted_count

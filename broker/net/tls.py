@@ -71,13 +71,17 @@ def server_context(
 
 def _bare_context(verify: Verify, minimum_version: Version) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _demand(context, verify, minimum_version)
+    return context
+
+
+def _demand(context: ssl.SSLContext, verify: Verify, minimum_version: Version) -> None:
     context.minimum_version = _VERSIONS[minimum_version]
     context.verify_mode = _VERIFY[verify]
     if verify != "none":
         # A resumed session keeps the client's certificate as it was verified, perhaps by an authority that has gone.
         context.num_tickets = 0
         context.options |= ssl.OP_NO_TICKET
-    return context
 
 
 class Certificates:
@@ -100,7 +104,7 @@ class Certificates:
         self._seen = self._state_of_files()
         self._use(self._load())
         self.context = _bare_context(verify, minimum_version)
-        """What listeners hold; it has no certificate of its own."""
+        """What listeners hold for as long as they live; it has no certificate of its own."""
         self.context.sni_callback = self._choose
 
     def look(self) -> None:
@@ -121,6 +125,21 @@ class Certificates:
         self.reloads["done"] += 1
         log.info("certificates are read anew", extra={"certificates": len(loaded)})
         return True
+
+    def change(
+        self,
+        files: Sequence[CertificateFiles],
+        ca: str | None = None,
+        verify: Verify = "none",
+        minimum_version: Version = "1.2",
+    ) -> None:
+        """Other files, and other demands on clients, from the next handshake on. TlsError, and then nothing changes."""
+        wanted = Certificates(files, ca, verify, minimum_version)
+        self.files, self.ca, self.verify, self.minimum_version = wanted.files, ca, verify, minimum_version
+        self._seen = wanted._seen
+        self._use(wanted.loaded)
+        _demand(self.context, verify, minimum_version)
+        self.reloads["done"] += 1
 
     def for_name(self, name: str | None) -> Loaded:
         """The certificate for a host name: of that name, else of the wildcard around it, else the first."""

@@ -79,15 +79,9 @@ class WebSocketEndpoint:
         """`origins`: none: any; `trusted_proxies`: addresses or networks; `ping_interval_s` 0: no pings."""
         self.clock = clock
         self.paths = dict(paths)
-        self.origins = frozenset(origin.lower() for origin in origins)
-        self.trusted: tuple[Network, ...] = tuple(ipaddress.ip_network(each, strict=False) for each in trusted_proxies)
-        self.deflate = deflate
         self.ping_interval_ms = ping_interval_s * 1000
-        self.handshake_timeout_ms: int = limits.handshake_timeout_ms
         self.linger_ms: int = limits.linger_ms
-        self.head_bytes_max: int = limits.http_head_bytes_max
-        self.frame_bytes_max: int = limits.websocket_frame_bytes_max
-        self.message_bytes_max: int = limits.websocket_message_bytes_max
+        self.use(limits, origins=origins, trusted_proxies=trusted_proxies, deflate=deflate)
         self.connections: set[WebSocketConnection] = set()
         self.opened = 0
         self.refused: Counter[int] = Counter()
@@ -99,6 +93,16 @@ class WebSocketEndpoint:
         self._ping_places: list[set[WebSocketConnection]] = [set() for _ in range(PING_TICKS)]
         self._ping_turn = 0
         self._ping_timer: Any = None
+
+    def use(self, limits: Any, *, origins: Iterable[str], trusted_proxies: Iterable[str], deflate: bool) -> None:
+        """What counts for upgrades from now on."""
+        self.origins = frozenset(origin.lower() for origin in origins)
+        self.trusted: tuple[Network, ...] = tuple(ipaddress.ip_network(each, strict=False) for each in trusted_proxies)
+        self.deflate = deflate
+        self.handshake_timeout_ms: int = limits.handshake_timeout_ms
+        self.head_bytes_max: int = limits.http_head_bytes_max
+        self.frame_bytes_max: int = limits.websocket_frame_bytes_max
+        self.message_bytes_max: int = limits.websocket_message_bytes_max
 
     # ── the upgrade ───────────────────────────────────────────────────────────────────────────────────────────────
 

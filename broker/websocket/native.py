@@ -71,14 +71,18 @@ class NativeEndpoint:
         """`broker`: core.broker.Broker; `anonymous_user`: as whom a hello without a user acts; "" for nobody."""
         self.broker = broker
         self.clock = broker.clock
+        self.use(limits, anonymous_user)
+        self.encodings = {name: Encoding(name) for name in ("json", "msgpack")}
+        self.errors: Counter[str] = Counter()
+        """By code."""
+
+    def use(self, limits: Any, anonymous_user: str) -> None:
+        """What counts from now on."""
         self.anonymous_user = anonymous_user
         self.handshake_timeout_ms: int = limits.handshake_timeout_ms
         self.subscriptions_max: int = limits.websocket_subscriptions_max
         self.credit_max: int = limits.websocket_credit_max
         self.awaited_max: int = limits.websocket_awaited_max
-        self.encodings = {name: Encoding(name) for name in ("json", "msgpack")}
-        self.errors: Counter[str] = Counter()
-        """By code."""
 
     def make(self, _listener: object, subprotocol: str) -> NativeConnection:
         """A connection for a listener."""

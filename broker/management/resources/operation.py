@@ -1,4 +1,4 @@
-"""`/api/hubbub/drain`: what an operator tells the process itself."""
+"""`/api/hubbub/drain`, `/api/hubbub/reload`: what an operator tells the process itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Operation:
 
     def routes(self) -> list[web.RouteDef]:
         """Paths and methods."""
-        return [web.post("/api/hubbub/drain", self.drain)]
+        return [web.post("/api/hubbub/drain", self.drain), web.post("/api/hubbub/reload", self.reload)]
 
     async def drain(self, request: web.Request) -> web.Response:
         """`{"after": seconds}`; without it as for SIGTERM. 202 at once: how long it takes, and how many are here."""
@@ -29,3 +29,12 @@ class Operation:
             raise bad_request(f"after: expected 0 to {DRAIN_S_MAX} seconds, got {after_s}")
         left_s = self.server.draining.begin(after_s)
         return answer({"after": round(left_s, 3), "connections": len(self.server.connections())}, 202)
+
+    async def reload(self, request: web.Request) -> web.Response:
+        """The settings are read anew: the keys whose values count now, and those that need a restart."""
+        require(request, {ADMINISTRATOR})
+        try:
+            changed, needs_restart = self.server.reload()
+        except ValueError as error:
+            raise bad_request(str(error)) from error
+        return answer({"changed": changed, "needs_restart": needs_restart})

@@ -43,6 +43,7 @@ class ObservedCore:
         self.certificates: Any = None
         self.audit: Any = None
         self.edge_counts = {"accepted": 9, "refused": 1, "accept_pauses": 0}
+        self.wrong_settings = ""
         self.draining = Draining(lambda: 7)
         self.proxies = SimpleNamespace(accepted=0, refused={"untrusted": 0})
         self.websocket_paths = ("/amqp",)
@@ -69,6 +70,11 @@ class ObservedCore:
         if "refused" in directory:
             raise OSError("no room")
         self.backups.append(directory)
+
+    def reload(self) -> tuple[list[str], list[str]]:
+        if self.wrong_settings:
+            raise ValueError(self.wrong_settings)
+        return ["log.level"], ["amqp.port"]
 
     def connections(self) -> list[Any]:
         return [peer.connection for peer in self.core.peers]

@@ -39,3 +39,21 @@ async def test_only_an_administrator_drains(api: Api, server: ObservedCore, user
     await api("POST", "/api/hubbub/drain", {"after": 0}, status=401, user=user)
 
     assert not server.draining.is_begun
+
+
+async def test_a_reload_says_what_changed_and_what_needs_a_restart(api: Api) -> None:
+    assert await api("POST", "/api/hubbub/reload", status=200) == {
+        "changed": ["log.level"],
+        "needs_restart": ["amqp.port"],
+    }
+
+
+async def test_settings_that_cannot_be_used_are_a_bad_request(api: Api, server: ObservedCore) -> None:
+    server.wrong_settings = "hubbub.yaml:3: amqp.prot: expected one of address, …"
+
+    assert (await api("POST", "/api/hubbub/reload", status=400))["reason"] == server.wrong_settings
+
+
+@pytest.mark.parametrize("user", ["watcher", "policy", "manager", "plain"])
+async def test_only_an_administrator_reloads(api: Api, user: str) -> None:
+    await api("POST", "/api/hubbub/reload", status=401, user=user)
