@@ -29,6 +29,7 @@ from broker.management.observed import ObservedServer
 from broker.management.page import PageFiles
 from broker.management.proxied import Through, serve_proxied
 from broker.management.rates import Rates
+from broker.management.reference import Reference
 from broker.management.replies import (
     ApiError,
     answer,
@@ -53,6 +54,11 @@ from broker.management.resources.users import Users
 from broker.management.resources.vhosts import Vhosts
 
 Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+SLASHES = "{_:/*}"
+"""Behind a path, slashes mean nothing: clients of RabbitMQ's API put some there."""
+OPEN = ("/api/auth", "/api", "/api/", "/api/index.html", "/api/hubbub/openapi.json")
+"""What there is to ask is for everybody to know."""
 
 METHODS = ("HEAD", "GET", "POST", "PUT", "DELETE", "OPTIONS")
 """In RabbitMQ's order."""
@@ -98,7 +104,8 @@ class Management:
             middlewares=[self._in_their_words, self._within_turn, self._login, self._decided],
             client_max_size=REQUEST_BYTES_MAX,
         )
-        application.add_routes([*PageFiles().routes(), web.post("/api/hubbub/backup", self._backup)])
+        application.add_routes(PageFiles().routes())
+        routes = [web.post("/api/hubbub/backup", self._backup)]
         for resource in (
             Overview(server, rates),
             Nodes(server, rates),
@@ -115,7 +122,11 @@ class Management:
             Operation(server),
             self.health,
         ):
-            application.add_routes(resource.routes())
+            routes += resource.routes()
+        routes += Reference(routes).routes()
+        application.add_routes(
+            web.RouteDef(each.method, each.path + SLASHES, each.handler, each.kwargs) for each in routes
+        )
         application.add_routes(self.health.probes())
         application.add_routes(self._metrics_routes())
         for path in server.websocket_paths:
@@ -166,7 +177,7 @@ class Management:
     @web.middleware
     async def _login(self, request: web.Request, handler: Endpoint) -> web.StreamResponse:
         """HTTP basic authentication (RFC 7617) by the broker's users; health is for everybody, WebSockets ask."""
-        if request.path.startswith("/health/") or request.path in ("/api/auth", *self.server.websocket_paths):
+        if request.path.startswith("/health/") or request.path in (*OPEN, *self.server.websocket_paths):
             return await handler(request)
         if isinstance(request.match_info.http_exception, web.HTTPNotFound):
             raise not_found()  # there is no such path, for nobody

@@ -84,6 +84,8 @@ class Definitions:
     async def export_vhost(self, request: web.Request) -> web.Response:
         """Of one vhost, without its name."""
         require(request, {ADMINISTRATOR})
+        if request.match_info["vhost"] not in self.server.broker.vhosts:
+            raise bad_request("vhost_not_found")
         vhost = vhost_of(self.server, request)
         exported: dict[str, Any] = {"rabbit_version": COMPATIBLE_VERSION}
         for name, make in {"parameters": self.parameters_of, **SECTIONS}.items():

@@ -69,6 +69,12 @@ class Exchanges:
             raise not_found()
         return vhost, exchange
 
+    def exchange_if_any(self, request: web.Request) -> tuple[Any, Any]:
+        """The vhost, and the exchange or None: to RabbitMQ, what is not there has no bindings."""
+        vhost = vhost_of(self.server, request)
+        name = request.match_info["name"]
+        return vhost, vhost.exchanges.get("" if name == "amq.default" else name)
+
     # ── exchanges ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def list_all(self, request: web.Request) -> web.Response:
@@ -157,14 +163,16 @@ class Exchanges:
 
     async def bindings_from(self, request: web.Request) -> web.Response:
         """Of which the exchange is the source."""
-        vhost, exchange = self.exchange(request)
+        vhost, exchange = self.exchange_if_any(request)
+        if exchange is None:
+            return await listing(request, [])
         if exchange.name == "":
             return await listing(request, (views.default_binding(vhost, name) for name in list(vhost.queues)))
         return await listing(request, (views.binding(vhost, each) for each in list(exchange.bindings.values())))
 
     async def bindings_to(self, request: web.Request) -> web.Response:
         """Of which the exchange is the destination."""
-        vhost, exchange = self.exchange(request)
+        vhost, exchange = self.exchange_if_any(request)
         rows = (views.binding(vhost, each) for each in vhost.bindings() if each.destination is exchange)
         return await listing(request, rows)
 

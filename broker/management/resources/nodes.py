@@ -23,6 +23,13 @@ from broker.management.replies import no_content, not_found
 from broker.management.resources.overview import churn, contexts, open_descriptors, resident_bytes
 from broker.version import VERSION
 
+MEMORY_OF_ERLANG = (
+    "connection_channels", "connection_other", "queue_slave_procs", "quorum_queue_procs", "stream_queue_procs",
+    "stream_queue_replica_reader_procs", "stream_queue_coordinator_procs", "plugins", "metadata_store", "other_proc",
+    "metrics", "mgmt_db", "mnesia", "quorum_ets", "metadata_store_ets", "other_ets", "msg_index", "code", "atom",
+    "allocated_unused", "reserved_unallocated",
+)  # fmt: skip
+
 
 class Nodes:
     """The one node."""
@@ -72,22 +79,30 @@ class Nodes:
         return narrowed(request, {"memory": self.memory_used()})
 
     def memory_used(self) -> dict[str, Any]:
-        """Messages by where they are; `other` is the rest of the process, the code and the store's pages among it."""
+        """In RabbitMQ's words, which rabbitmqadmin insists on; `hubbub` says what stands behind them.
+
+        `other_system` is the rest of the process: the code, and the store's pages among it. What only Erlang has is 0.
+        """
         vhosts = list(self.server.broker.vhosts.values())
         queues = [queue for vhost in vhosts for queue in list(vhost.queues.values())]
-        total = resident_bytes()
-        used = {
+        own = {
             "messages_ready": sum(each.memory_bytes for each in queues),
             "messages_unacknowledged": sum(each.unacked_bytes for each in queues),
             "messages_retained": sum(vhost.retained.memory_bytes for vhost in vhosts),
             "messages_incoming": self.server.broker.intake.bytes,
-            "connection_writers": sum(each.output.pending_bytes for each in self.server.connections()),
+            "output": sum(each.output.pending_bytes for each in self.server.connections()),
         }
+        total = resident_bytes()
         return {
+            **dict.fromkeys(MEMORY_OF_ERLANG, 0),
             "strategy": "rss",
-            **used,
-            "other": max(0, total - sum(used.values())),
-            "total": {"rss": total, "allocated": total, "erlang": 0},
+            "queue_procs": own["messages_ready"],
+            "binary": own["messages_unacknowledged"] + own["messages_retained"],
+            "connection_readers": own["messages_incoming"],
+            "connection_writers": own["output"],
+            "other_system": max(0, total - sum(own.values())),
+            "total": {"rss": total, "allocated": total, "erlang": total},
+            "hubbub": own,
         }
 
     def row(self, rates: AskedRates) -> dict[str, Any]:

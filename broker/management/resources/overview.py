@@ -22,6 +22,11 @@ from broker.version import VERSION
 NO_CONFIRMS = {"confirmed": 0}
 SAMPLE_RETENTION_S = {"global": [600], "basic": [600], "detailed": [600]}
 """How far back samples reach at least, of what somebody looks at every two seconds or less often."""
+PROTOCOLS = {
+    "amqps": "amqp/ssl", "mqtts": "mqtt/ssl", "management": "http", "metrics": "http/prometheus",
+    "websocket": "http/web-mqtt", "websockets": "https/web-mqtt",
+}  # fmt: skip
+"""RabbitMQ's names of what our listeners speak."""
 CLUSTER_NAME = "cluster_name"
 
 
@@ -91,7 +96,13 @@ class Overview:
                 "message_stats": rates.with_rates("overview", message_stats(server, counts)),
                 "churn_rates": rates.with_rates(("overview", "churn"), churn(server)),
                 "listeners": [
-                    {"node": views.NODE, "protocol": each.name, "ip_address": each.address, "port": each.port}
+                    {
+                        "node": views.NODE,
+                        "protocol": PROTOCOLS.get(each.name, each.name),
+                        "ip_address": each.address,
+                        "port": each.port,
+                        "tls": each.tls is not None,
+                    }
                     for each in server.listeners
                 ],
                 "contexts": contexts(server),
@@ -124,6 +135,7 @@ class Overview:
 
     async def nothing(self, request: web.Request) -> web.Response:
         """There are none here."""
+        require(request, {ADMINISTRATOR})
         return answer([])
 
     async def auth(self, request: web.Request) -> web.Response:

@@ -20,6 +20,7 @@ from broker.management.asked import (
     field,
     flag,
     needs,
+    number,
     require,
     sees_vhost,
     user_of,
@@ -174,7 +175,7 @@ class Queues:
             raise bad_request("destination: expected another queue")
         check_right(request, vhost.name, "write", "queue", name)
         check_not_exclusive(destination)
-        count = field(body, "count", int, source.ready_count)
+        count = number(body, "count", source.ready_count)
         if count < 0:
             raise bad_request(f"count: expected 0 or more, got {count}")
         moved = 0
@@ -197,14 +198,14 @@ class Queues:
         """Takes messages out, or looks at them and puts them back: `{"count", "ackmode", "encoding", "truncate"}`."""
         _, queue = self.acted_on(request, "read")
         body = needs(await body_of(request), "ackmode", "count", "encoding")
-        count = field(body, "count", int)
+        count = number(body, "count")
         mode = field(body, "ackmode", str)
         if mode not in ACK_MODES:
             raise bad_request(f"ackmode: expected one of {', '.join(ACK_MODES)}, got '{mode}'")
         encoding = field(body, "encoding", str)
         if encoding not in ("auto", "base64"):
             raise bad_request("Unsupported encoding. Please use auto or base64.")
-        truncate = field(body, "truncate", int, None)
+        truncate = number(body, "truncate", None)
         if not 0 <= count <= GET_MAX or (truncate is not None and truncate < 0):
             raise bad_request(f"count: expected 0 to {GET_MAX}, got {count}; truncate: expected 0 or more")
         taken = take(queue, count, mode, GET_BYTES_MAX)

@@ -36,15 +36,16 @@ class Users:
     def routes(self) -> list[web.RouteDef]:
         """Paths and methods."""
         one = "/api/permissions/{vhost}/{user}"
+        named = "/api/users/{user:(?!(?:bulk-delete|without-permissions)/*$)[^/]+}"
         return [
             web.get("/api/whoami", self.whoami),
             web.get("/api/auth/hash_password/{password}", self.hash_password),
             web.get("/api/users", self.list_all),
             web.get("/api/users/without-permissions", self.without_permissions),
             web.post("/api/users/bulk-delete", self.delete_many),
-            web.get("/api/users/{user}", self.show),
-            web.put("/api/users/{user}", self.put),
-            web.delete("/api/users/{user}", self.delete),
+            web.get(named, self.show),
+            web.put(named, self.put),
+            web.delete(named, self.delete),
             web.get("/api/users/{user}/permissions", self.permissions_of),
             web.get("/api/permissions", self.permissions),
             web.get(one, self.permission),
@@ -105,7 +106,7 @@ class Users:
     async def put(self, request: web.Request) -> web.Response:
         """`{"password" | "password_hash" [, "hashing_algorithm"], "tags"}`; 201 where the user is new.
 
-        A user without a password, or with an empty hash, cannot log in by one; a certificate may.
+        A user without a password, with an empty one or an empty hash, cannot log in by one; a certificate may.
         """
         require(request, {ADMINISTRATOR})
         name, body = request.match_info["user"], await body_of(request)
@@ -114,14 +115,14 @@ class Users:
         password, hashed = field(body, "password", str, None), field(body, "password_hash", str, None)
         if password is not None and hashed is not None:
             raise bad_request("both_password_and_password_hash_are_provided")
-        if password is not None:
+        if password:
             self.access.add_user(name, password.encode(), tags=tags)
         elif hashed is not None:
             algorithm = field(body, "hashing_algorithm", str, SHA256)
             if algorithm not in ALGORITHMS:
                 raise bad_request(f"hashing_algorithm: expected one of {', '.join(sorted(ALGORITHMS))}")
             self.access.import_user(name, hashed, algorithm, tags=tags)
-        elif is_new:
+        elif is_new or password is not None:
             self.access.import_user(name, NO_PASSWORD, SHA256, tags=tags)
         else:
             self.access.set_tags(name, tags)
@@ -207,7 +208,10 @@ class Users:
 
     async def set_limit(self, request: web.Request) -> web.Response:
         """`{"value": 10}`."""
-        user = self.named(request)
+        require(request, {ADMINISTRATOR})
+        user = self.access.users.get(request.match_info["user"])
+        if user is None:
+            raise bad_request(f"no_such_user: {request.match_info['user']}")
         value = field(needs(await body_of(request), "value"), "value", int)
         self.server.broker.parameters.set_user_limit(user.name, request.match_info["name"], value)
         return no_content()

@@ -17,11 +17,13 @@ async def test_a_node_says_what_its_memory_is_for(api: Api, core: Core, peer: Pe
     peer.publish("q", b"m" * 1000)
     memory = (await api.get(f"{NODE}/memory"))["memory"]
 
-    assert memory["messages_ready"] >= 1000
+    assert memory["queue_procs"] >= 1000
     total = memory.pop("total")
     assert memory.pop("strategy") == "rss"
+    own = memory.pop("hubbub")
     assert sum(memory.values()) == total["rss"]
-    assert (await api.get(f"{NODE}?memory=true"))["memory"].keys() == {*memory, "total", "strategy"}
+    assert (own["messages_ready"], own["output"]) == (memory["queue_procs"], memory["connection_writers"])
+    assert (await api.get(f"{NODE}?memory=true"))["memory"].keys() == {*memory, "total", "strategy", "hubbub"}
     assert "memory" not in await api.get(NODE)
     await api.get("/api/nodes/other", status=404)
     await api.get("/api/nodes/other/memory", status=404)
@@ -152,6 +154,23 @@ async def test_what_may_be_done_with_a_path_is_said(client: Client) -> None:
 
     assert (wrong.status, asked.status) == (405, 200)
     assert wrong.headers["Allow"] == asked.headers["Allow"] == "HEAD, GET, PUT, DELETE, OPTIONS"
+
+
+async def test_slashes_behind_a_path_mean_nothing(api: Api, core: Core) -> None:
+    core.vhost.declare_queue("q")
+
+    for path in ("/api/queues/", "/api/queues//", "/api/queues/%2F/"):
+        assert [row["name"] for row in await api.get(path)] == ["q"]
+    assert (await api.get("/api/queues/%2F/q/"))["name"] == "q"
+    assert (await api.get("/api/healthchecks/node/"))["status"] == "ok"
+
+
+async def test_numbers_may_come_as_text_as_rabbitmqadmin_sends_them(api: Api, core: Core, peer: Peer) -> None:
+    peer.declare("q")
+    peer.publish("q", b"message")
+    ask = {"count": "1", "ackmode": "ack_requeue_true", "encoding": "auto", "truncate": "4"}
+
+    assert (await api("POST", "/api/queues/%2F/q/get", ask, status=200))[0]["payload"] == "mess"
 
 
 async def test_a_path_that_is_not_there_is_not_there_for_nobody(client: Client) -> None:

@@ -90,8 +90,9 @@ async def test_a_user_without_a_password_logs_in_by_none(api: Api, client: Clien
     """A certificate may still name the user."""
     await api("PUT", "/api/users/certified", {"tags": "administrator"}, status=201)
     await api("PUT", "/api/users/imported", {"tags": "administrator", "password_hash": ""}, status=201)
+    await api("PUT", "/api/users/blank", {"tags": "administrator", "password": ""}, status=201)
 
-    for name, password in (("certified", ""), ("certified", "x"), ("imported", "")):
+    for name, password in (("certified", ""), ("certified", "x"), ("imported", ""), ("blank", "")):
         assert (await client.get("/api/whoami", headers=login(name, password))).status == 401
     assert core.broker.access.admit_external("certified", True).name == "certified"
 
