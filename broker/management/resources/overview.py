@@ -6,6 +6,7 @@ import os
 import resource
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from aiohttp import web
 
@@ -95,16 +96,7 @@ class Overview:
                 "queue_totals": rates.with_rates(("overview", "depth"), depth, LENGTHS),
                 "message_stats": rates.with_rates("overview", message_stats(server, counts)),
                 "churn_rates": rates.with_rates(("overview", "churn"), churn(server)),
-                "listeners": [
-                    {
-                        "node": views.NODE,
-                        "protocol": PROTOCOLS.get(each.name, each.name),
-                        "ip_address": each.address,
-                        "port": each.port,
-                        "tls": each.tls is not None,
-                    }
-                    for each in server.listeners
-                ],
+                "listeners": list(map(listener, server.listeners)),
                 "contexts": contexts(server),
                 "hubbub": {
                     "durability": server.durability,
@@ -171,6 +163,17 @@ def churn(server: ObservedServer) -> dict[str, int]:
         "connection_closed": server.edge_counts["accepted"] - len(server.connections()),
         "channel_created": opened,
         "channel_closed": closed,
+    }
+
+
+def listener(each: Any) -> dict[str, Any]:
+    """What is listened on."""
+    return {
+        "node": views.NODE,
+        "protocol": PROTOCOLS.get(each.name, each.name),
+        "ip_address": each.address,
+        "port": each.port,
+        "tls": each.tls is not None,
     }
 
 
