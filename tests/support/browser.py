@@ -95,11 +95,12 @@ class Browser:
         result: dict[str, Any] = answer["result"]
         return result
 
-    async def open(self, url: str, headers: dict[str, str] | None = None) -> Page:
-        """A page of its own, loaded. `headers` go with each of its requests: a login."""
-        target = await self.call("Target.createTarget", url="about:blank")
+    async def open(self, url: str, headers: dict[str, str] | None = None, alone: bool = False) -> Page:
+        """A page of its own, loaded. `headers` go with each request: a login. `alone`: with storage of its own."""
+        context = await self.call("Target.createBrowserContext") if alone else {}
+        target = await self.call("Target.createTarget", url="about:blank", **context)
         attached = await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
-        page = self._pages[attached["sessionId"]] = Page(self, attached["sessionId"])
+        page = self._pages[attached["sessionId"]] = Page(self, attached["sessionId"], target["targetId"])
         await self.call("Runtime.enable", page.session)
         await self.call("Log.enable", page.session)
         if headers is not None:
@@ -116,9 +117,10 @@ class Browser:
 class Page:
     """One tab."""
 
-    def __init__(self, browser: Browser, session: str) -> None:
+    def __init__(self, browser: Browser, session: str, target: str) -> None:
         self.browser = browser
         self.session = session
+        self.target = target
         self.errors: list[str] = []
 
     def on_event(self, method: str, event: dict[str, Any]) -> None:
@@ -159,6 +161,10 @@ class Page:
                 look()
             }})"""
         )
+
+    async def close(self) -> None:
+        """The tab goes."""
+        await self.browser.call("Target.closeTarget", targetId=self.target)
 
     async def press(self, *keys: str) -> None:
         """Keys as a reader presses them: "a", "Tab", "Enter", "Escape", "/"."""

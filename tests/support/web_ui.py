@@ -10,7 +10,6 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from tests.support.browser import Browser, Page
 
@@ -21,13 +20,13 @@ def login(user: str = "guest", password: str = "guest") -> dict[str, str]:
 
 
 @asynccontextmanager
-async def web_ui(directory: Path, address: str, user: str = "guest") -> AsyncIterator[WebUi]:
-    """The UI at `address` in a browser of its own, open at its first page; its console stays clean to the end."""
-    async with Browser(directory) as browser:
-        page = await browser.open(address, login(user, user))
-        await page.until("document.querySelector('#page h1')")
-        yield WebUi(page)
-        assert page.errors == [], page.errors
+async def web_ui(browser: Browser, address: str, user: str = "guest") -> AsyncIterator[WebUi]:
+    """The UI at `address` in a tab that shares nothing with others; its console stays clean to the end."""
+    page = await browser.open(address, login(user, user), alone=True)
+    await page.until("document.querySelector('#page h1')")
+    yield WebUi(page)
+    assert page.errors == [], page.errors
+    await page.close()
 
 
 class WebUi:

@@ -1,13 +1,13 @@
-"""One broker for the pages' tests, with every protocol of the browser; one browser for each test."""
+"""One broker for the pages' tests, with every protocol of the browser; one browser, a tab for each test."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from tests.support.browser import Browser
 from tests.support.polling import eventually
 from tests.support.server import HOST, HubbubServer, free_port
 from tests.support.web_ui import WebUi, web_ui
@@ -34,8 +34,15 @@ def address(broker: HubbubServer) -> str:
     return f"http://{HOST}:{broker.settings['management.port']}/"
 
 
-@pytest_asyncio.fixture
-async def ui(address: str, tmp_path: Path) -> AsyncIterator[WebUi]:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
+    """One for all of them."""
+    async with Browser(tmp_path_factory.mktemp("browser")) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def ui(browser: Browser, address: str) -> AsyncIterator[WebUi]:
     """The UI, open at the overview."""
-    async with web_ui(tmp_path, address) as opened:
+    async with web_ui(browser, address) as opened:
         yield opened

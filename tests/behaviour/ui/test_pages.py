@@ -10,7 +10,7 @@ from tests.support.pika_client import connect
 from tests.support.server import HubbubServer
 from tests.support.web_ui import WebUi
 
-pytestmark = [pytest.mark.hubbub_only, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.hubbub_only, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="session")]
 
 
 async def test_the_overview_shows_totals_charts_the_ledger_and_where_it_listens(ui: WebUi) -> None:
@@ -51,6 +51,12 @@ async def test_a_queue_from_its_declaration_to_its_end(ui: WebUi) -> None:
     assert await ui.page.until("document.querySelector('.message pre')?.textContent") == "21 °C <b>☂</b>"
     await ui.shows("header room: kitchen", "persistent")
 
+    await ui.click("Move messages")
+    await ui.fill("Move messages of orders", destination="not-there")
+    await ui.said("no queue 'not-there'")
+    await ui.fill("Move messages of orders", destination="orders")
+    await ui.said("expected another queue")
+    await ui.click("✕")
     await ui.click("Purge")
     await ui.confirm("Purge")
     await ui.said("Purged")
@@ -61,6 +67,22 @@ async def test_a_queue_from_its_declaration_to_its_end(ui: WebUi) -> None:
     await ui.confirm("Delete queue")
     await ui.titled("Queues")
     await ui.lacks("orders")
+
+
+async def test_messages_are_moved_to_another_queue(ui: WebUi, broker: HubbubServer) -> None:
+    connection = connect(broker.url)
+    channel = connection.channel()
+    for name in ("moved-from", "moved-to"):
+        channel.queue_declare(name, exclusive=False, auto_delete=True)
+    for _ in range(3):
+        channel.basic_publish("", "moved-from", b"moved")
+    await ui.open("queue/%2F/moved-from")
+    await ui.click("Move messages")
+    await ui.fill("Move messages of moved-from", destination="moved-to")
+    await ui.said("Moved 3 to moved-to")
+    assert channel.queue_delete("moved-to").method.message_count == 3
+    channel.queue_delete("moved-from")
+    connection.close()
 
 
 async def test_queues_are_found_sorted_and_paged(ui: WebUi, broker: HubbubServer) -> None:

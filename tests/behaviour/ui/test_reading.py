@@ -1,0 +1,213 @@
+"""The web UI by keyboard, by ear, on a phone, in the dark; hostile names, hidden tabs, and users who may little."""
+
+from __future__ import annotations
+
+import json
+
+import pika
+import pytest
+
+from tests.support.browser import Browser
+from tests.support.pika_client import connect
+from tests.support.server import HubbubServer
+from tests.support.web_ui import WebUi, web_ui
+
+pytestmark = [pytest.mark.hubbub_only, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="session")]
+PAGES = [
+    "overview", "connections", "exchanges", "graph", "queues", "sessions", "subscriptions", "retained", "socket",
+    "users", "vhosts", "policies", "definitions", "queue/%2F/read", "exchange/%2F/amq.topic", "user/guest", "vhost/%2F",
+]  # fmt: skip
+HOSTILE = "<script>window.hit = 1</script><img src=x onerror='window.hit = 2'>"
+
+
+@pytest.fixture
+def read_queue(broker: HubbubServer) -> None:
+    connection = connect(broker.url)
+    channel = connection.channel()
+    channel.queue_declare("read", durable=True)
+    channel.queue_bind("read", "amq.topic", "a.b")
+    connection.close()
+
+
+async def test_names_of_peers_are_text_wherever_they_stand(ui: WebUi, broker: HubbubServer) -> None:
+    connection = pika.BlockingConnection(
+        pika.ConnectionParameters(*broker.address, client_properties={"connection_name": HOSTILE, HOSTILE: HOSTILE})
+    )
+    channel = connection.channel()
+    channel.queue_declare(HOSTILE, arguments={"x-dead-letter-exchange": HOSTILE})
+    channel.exchange_declare(HOSTILE, "topic")
+    channel.queue_bind(HOSTILE, HOSTILE, HOSTILE, arguments={HOSTILE: HOSTILE})
+    channel.basic_publish(HOSTILE, HOSTILE, HOSTILE.encode(), pika.BasicProperties(headers={HOSTILE: HOSTILE}))
+    channel.basic_consume(HOSTILE, lambda *_: None, consumer_tag=HOSTILE[:200])
+    place = await ui.page.evaluate(f"encodeURIComponent('/') + '/' + encodeURIComponent({json.dumps(HOSTILE)})")
+
+    for page in ("connections", "exchanges", "graph", "queues", f"queue/{place}", f"exchange/{place}"):
+        await ui.open(page)
+        await ui.shows(HOSTILE)
+        assert await ui.page.evaluate("document.querySelectorAll('main script, main img').length") == 0, page
+    assert await ui.page.evaluate("window.hit") is None
+    channel.queue_delete(HOSTILE)
+    channel.exchange_delete(HOSTILE)
+    connection.close()
+
+
+async def test_a_script_in_the_page_would_not_run(ui: WebUi) -> None:
+    await ui.page.evaluate(
+        "document.body.append(Object.assign(document.createElement('script'), { textContent: 'window.hit = 3' }))"
+    )
+
+    assert await ui.page.evaluate("window.hit") is None
+    assert any("Content Security Policy" in each for each in ui.page.errors)
+    ui.page.errors.clear()
+
+
+@pytest.mark.usefixtures("read_queue")
+async def test_every_page_fits_a_phone_and_nothing_comes_from_elsewhere(ui: WebUi) -> None:
+    await ui.page.resize(390, 800)
+    for page in PAGES:
+        await ui.open(page)
+        width = await ui.page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 390, page
+    loaded = await ui.page.evaluate("performance.getEntriesByType('resource').map(each => new URL(each.name).origin)")
+    assert set(loaded) == {await ui.page.evaluate("location.origin")}
+    assert await ui.page.evaluate("getComputedStyle(document.querySelector('nav')).display") == "none"
+    await ui.page.evaluate("document.getElementById('menu').click()")
+    assert await ui.page.evaluate("getComputedStyle(document.querySelector('nav')).display") != "none"
+    await ui.go("Queues")
+    assert await ui.page.evaluate("document.getElementById('menu').getAttribute('aria-expanded')") == "false"
+
+
+@pytest.mark.usefixtures("read_queue")
+async def test_every_page_has_one_heading_names_for_controls_and_captions(ui: WebUi) -> None:
+    for page in PAGES:
+        await ui.open(page)
+        assert await ui.page.evaluate("document.querySelectorAll('main h1').length") == 1, page
+        assert await ui.page.evaluate("[...document.querySelectorAll('table')].every(each => each.caption)"), page
+        ids = await ui.page.evaluate("[...document.querySelectorAll('[id]')].map(each => each.id)")
+        assert len(ids) == len(set(ids)), page
+        nameless = await ui.page.evaluate(
+            """[...document.querySelectorAll("button, input, select, textarea, a, section")].filter(each =>
+                !each.ariaLabel && !each.textContent.trim() && !each.labels?.length
+            ).map(each => each.outerHTML)"""
+        )
+        assert nameless == [], page
+
+
+async def test_the_keyboard_leads_everywhere(ui: WebUi) -> None:
+    await ui.page.press("Tab")
+    assert await ui.page.evaluate("document.activeElement.id") == "skip"
+    await ui.page.press("Enter")
+    assert await ui.page.evaluate("document.activeElement.id") == "main"
+    await ui.page.press("g", "q")
+    await ui.titled("Queues")
+    assert await ui.page.evaluate("document.activeElement.id") == "main"
+    await ui.page.press("/")
+    assert await ui.page.evaluate("document.activeElement.type") == "search"
+    await ui.page.press("x")
+    await ui.shows("No queues match “x”.")
+    assert await ui.page.evaluate("document.activeElement.value") == "x"
+    await ui.page.evaluate("document.activeElement.blur()")
+    await ui.page.press("?")
+    await ui.page.until("document.querySelector('dialog[open]')?.textContent.includes('Go to queues')")
+    await ui.page.evaluate("document.querySelector('dialog input[type=checkbox]').click()")
+    await ui.page.press("Escape")
+    await ui.page.until("!document.querySelector('dialog')")
+    await ui.page.press("g", "o")
+    assert await ui.page.evaluate("location.hash.startsWith('#queues')")
+
+
+async def test_what_is_typed_chosen_and_unfolded_stays_while_the_page_is_drawn_again(ui: WebUi) -> None:
+    await ui.open("exchange/%2F/amq.fanout")
+    await ui.shows("Publish to this exchange")
+    await ui.page.evaluate(
+        """(() => {
+            const field = document.querySelector("form textarea[name=payload]")
+            field.focus()
+            field.value = "half a sent"
+            document.querySelector("form input[name=persistent]").click()
+        })()"""
+    )
+    drawn = "document.querySelector('.chart .line')?.getAttribute('points')"
+    before = await ui.page.evaluate(drawn)
+
+    await ui.page.until(f"{drawn} !== {json.dumps(before)}")
+
+    assert await ui.page.evaluate("[document.activeElement.name, document.activeElement.value]") == [
+        "payload",
+        "half a sent",
+    ]
+    assert await ui.page.evaluate("document.querySelector('form input[name=persistent]').checked") is False
+
+
+async def test_colours_follow_the_system_or_the_switch(ui: WebUi) -> None:
+    dark = "matchMedia('(prefers-color-scheme: dark)').matches"
+    back = "getComputedStyle(document.documentElement).backgroundColor"
+
+    async def system(scheme: str) -> None:
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        await ui.page.browser.call("Emulation.setEmulatedMedia", ui.page.session, features=features)
+
+    await system("light")
+    light = await ui.page.evaluate(back)
+    await system("dark")
+    assert await ui.page.evaluate(dark)
+    assert await ui.page.evaluate(back) != light
+    await ui.page.evaluate("document.getElementById('theme').click()")
+    assert await ui.page.evaluate(back) == light
+    await ui.page.evaluate("location.reload()")
+    await ui.page.until("document.querySelector('#page h1')")
+    assert await ui.page.evaluate(back) == light
+
+
+async def test_a_hidden_tab_asks_nothing(ui: WebUi) -> None:
+    await ui.page.evaluate(
+        """(() => {
+            globalThis.asked = 0
+            const real = globalThis.fetch
+            globalThis.fetch = (...all) => { asked += 1; return real(...all) }
+            globalThis.timers = []
+            globalThis.setTimeout = (action, ms) => { timers.push(ms); return 0 }
+            Object.defineProperty(document, "hidden", { value: true, configurable: true })
+            document.dispatchEvent(new Event("visibilitychange"))
+        })()"""
+    )
+    assert await ui.page.evaluate("[asked, timers]") == [0, []]
+
+    await ui.page.evaluate(
+        """(() => {
+            Object.defineProperty(document, "hidden", { value: false })
+            document.dispatchEvent(new Event("visibilitychange"))
+        })()"""
+    )
+
+    await ui.page.until("timers.length === 1")
+    assert await ui.page.evaluate("asked === 2 && timers[0] >= 3000")
+
+
+async def test_a_user_who_may_only_watch_is_offered_nothing_else(address: str, browser: Browser, ui: WebUi) -> None:
+    await ui.go("Users")
+    await ui.click("New user")
+    await ui.fill("New user", name="watcher", password="watcher", tags="monitoring")
+    await ui.said("User watcher is saved")
+
+    async with web_ui(browser, address, "watcher") as watching:
+        await watching.shows("Messages per second")
+        titles = await watching.page.evaluate("[...document.querySelectorAll('nav a')].map(each => each.textContent)")
+        assert "Users" not in titles
+        assert "Queues" in titles
+        await watching.open("users")
+        await watching.said("Not administrator user")
+
+
+async def test_what_is_gone_and_a_broker_that_stops_are_said(ui: WebUi) -> None:
+    await ui.open("queue/%2F/never-was")
+    await ui.shows("Not Found")
+    await ui.go("Overview")
+    await ui.page.evaluate(
+        "globalThis.kept = fetch; globalThis.fetch = () => Promise.reject(new TypeError('Failed to fetch'))"
+    )
+    await ui.page.press("r")
+    await ui.said("The broker does not answer.")
+    await ui.page.evaluate("globalThis.fetch = kept")
+    await ui.page.press("r")
+    await ui.page.until("document.getElementById('message').textContent === ''")
