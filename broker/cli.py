@@ -15,7 +15,7 @@ import click
 
 from broker import config, logs
 from broker.authentication.backend import SetupError
-from broker.commands import connections, definitions, lists, messages, operation, policies, users, vhosts
+from broker.commands import connections, definitions, lists, messages, operation, policies, traces, users, vhosts
 from broker.commands.api import Api
 from broker.net.listener import ListenError
 from broker.net.tls import TlsError
@@ -31,6 +31,7 @@ FAMILIES = (
     policies,
     definitions,
     operation,
+    traces,
 )
 """One a line: each module's `COMMANDS` are commands of `hubbub`."""
 

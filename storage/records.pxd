@@ -33,7 +33,7 @@ ctypedef struct message_t:
     uint64_t publisher              # number of the publishing connection (no-local); 0: none
     uint64_t segment                # the store's own note: in which part of which batch it was put last; 0: none
     uint32_t record                 # … and its index among that part's records
-    uint32_t reserved3
+    uint32_t mark                   # by which who follows messages knows it (core.watch); never stored; 0: none
 
 cdef message_t* message_new(
     const char* exchange, size_t exchange_size, const char* routing_key, size_t routing_key_size,

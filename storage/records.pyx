@@ -61,7 +61,7 @@ cdef message_t* message_begin(
     message.publisher = 0
     message.segment = 0
     message.record = 0
-    message.reserved3 = 0
+    message.mark = 0
     cdef char* payload = <char*>message + sizeof(message_t)
     copy_bytes(payload, exchange, exchange_size)
     copy_bytes(payload + exchange_size, routing_key, routing_key_size)

@@ -221,7 +221,7 @@ cdef class Channel(Publisher):
         """basic.get: sends get-ok with content; False where the queue is empty."""
         cdef entry_t entry
         cdef bytes properties = None
-        if not queue.get(&entry, no_ack):
+        if not queue.get(&entry, no_ack, self):
             return False
         self.delivery_tag += 1
         if entry.delivery_count and queue.counts_deliveries:

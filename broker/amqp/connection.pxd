@@ -39,7 +39,7 @@ cdef class AmqpConnection(Connection):
     cdef Channel channel                    # of the last frame: mostly of the next one, too
     cdef list untold                        # channels with confirms to send when this read is done
     cdef Channel settling                   # whose acknowledgements come in a row: its queue is still to be woken
-    cdef Channel in_channel                 # whose frame is being handled; None: the connection's own
+    cdef readonly Channel in_channel             # whose frame is being handled; None: the connection's own
     cdef uint32_t method                    # class-id << 16 | method-id of the frame being handled, for errors
     cdef Channel streaming                  # in the middle of a large body frame
     cdef size_t frame_left                  # … whose payload still lacks so many bytes

@@ -100,3 +100,7 @@ cdef class ReplyTarget(Target):
         write_deliver(self.channel.output, self.channel.number, self.channel.payload_max, self.tag_bytes,
                       self.channel.delivery_tag, 0, message, None)
         return ROUTED
+
+    def direct_count(self, message):
+        """See core.target.Target."""
+        return self.channel.last_delivery_tag

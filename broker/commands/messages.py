@@ -20,13 +20,19 @@ from broker.commands.tables import show
 @asks_broker
 def publish(api: Api, exchange: str, routing_key: str, payload: str, properties: str, vhost: str) -> None:
     """Publish one message; EXCHANGE amq.default is the nameless one. It is accepted when this returns."""
+    routed = published(api, exchange, routing_key, payload, properties, vhost)
+    click.echo("published" if routed else "published, and nobody wanted it")
+
+
+def published(api: Api, exchange: str, routing_key: str, payload: str, properties: str, vhost: str) -> bool:
+    """Publish; whether anybody wanted it. Raises CommandFailed."""
     try:
         wanted = json.loads(properties)
     except ValueError as error:
         raise CommandFailed(f"--properties: expected a JSON object: {error}") from None
     message = {"properties": wanted, "routing_key": routing_key, "payload": payload, "payload_encoding": "string"}
-    routed = api.post(path_of("exchanges", vhost, exchange or "amq.default", "publish"), message)["routed"]
-    click.echo("published" if routed else "published, and nobody wanted it")
+    routed: bool = api.post(path_of("exchanges", vhost, exchange or "amq.default", "publish"), message)["routed"]
+    return routed
 
 
 @click.command()

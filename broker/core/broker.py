@@ -19,11 +19,13 @@ from broker.core.binding import EXCHANGE, QUEUE
 from broker.core.delayed import Delayed
 from broker.core.errors import InvalidPath
 from broker.core.events import Events
+from broker.core.firehose import Firehose
 from broker.core.intake import Intake
 from broker.core.parameters import Parameters
 from broker.core.presence import Presence
 from broker.core.queue import Queue
 from broker.core.totals import QueueTotals, exchange_totals
+from broker.core.traces import Traces
 from broker.core.vhost import VirtualHost
 from storage import layout
 from storage.interface import CallbackWaiter
@@ -84,6 +86,9 @@ class Broker:
         self.deleted_exchange_counts: Counter[str] = Counter()
         self.deleted_retained_counts: Counter[str] = Counter()
         self.definitions_changed = 0
+        self.marks_given = 0
+        self.traces = Traces(self)
+        self.firehoses: dict[str, Firehose] = {}
 
     # ── start and stop ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -194,6 +199,10 @@ class Broker:
         vhost.policies.clear()
         self.access.delete_vhost(name)
         self.parameters.forget_vhost(name)
+        self.trace_off(vhost)
+        for trace in self.traces.by_number.values():
+            if trace.vhost is vhost:
+                trace.stop()
         del self.vhosts[name]
         self.delete_definition(layout.definition_key("vhost", name))
         self.events.tell("vhost.deleted", name=name)
@@ -206,6 +215,17 @@ class Broker:
             vhost.retained.messages_max = limits.retained_messages_max
             vhost.retained.bytes_max = limits.retained_bytes_max
             vhost.retained.message_bytes_max = limits.retained_message_bytes_max
+
+    def trace_on(self, vhost: VirtualHost, node: str) -> None:
+        """From now on what is published and delivered in the vhost is published again (`core.firehose`)."""
+        if vhost.name not in self.firehoses:
+            self.firehoses[vhost.name] = Firehose(vhost, node)
+
+    def trace_off(self, vhost: VirtualHost) -> None:
+        """No more, if it was."""
+        firehose = self.firehoses.pop(vhost.name, None)
+        if firehose is not None:
+            firehose.stop()
 
     def put_definition(self, key: bytes, value: dict[str, Any]) -> None:
         """Make a definition outlive a restart, with the open batch."""

@@ -67,11 +67,12 @@ class DeadLetters:
             now_ms=self.vhost.clock.now_ms,
         )
         targets = {target: None for key in keys for target in exchange.resolve(key, letter).targets}
-        accept_all(
-            letter,
-            [
-                target
-                for target in targets
-                if not (isinstance(target, Queue) and dead_letter.would_cycle(letter.raw_properties, target.name))
-            ],
-        )
+        takers = [
+            target
+            for target in targets
+            if not (isinstance(target, Queue) and dead_letter.would_cycle(letter.raw_properties, target.name))
+        ]
+        if self.vhost.watch is not None:
+            letter.mark = message.mark
+            self.vhost.watch.dead_lettered(queue, letter, exchange.name, takers, reason)
+        accept_all(letter, takers)

@@ -26,6 +26,7 @@ cdef class Exchange:
     cdef bint ignores_routing_key           # fanout: one answer for all
     cdef bint depends_on_message            # headers, hashes: no answer is kept
     cdef bint delays                        # x-delayed-message
+    cdef public object watch                # watch.Watch, told what is published here; None: nobody is
 
     cdef readonly uint64_t published_in     # messages published here
     cdef readonly uint64_t published_out    # … and handed to targets, each counted

@@ -37,6 +37,7 @@ cdef class Exchange:
         self.bindings = {}
         self.upstreams = set()
         self.cache = RouteCache(routes_cached_max)
+        self.watch = vhost.watch
 
     cdef int publish(self, message_t* message) except -1:
         cdef int outcome = 0
@@ -45,6 +46,8 @@ cdef class Exchange:
         cdef PyObject* cache = <PyObject*>self.cache            # borrowed: no reference counting on the fast path
         cdef cached_t* last = (<RouteCache>cache).last
         self.published_in += 1
+        if self.watch is not None:
+            return publish_watched(self, message)
         if message.flags & MESSAGE_HAS_HEADERS and (self.delays or has_carbon_copies(message)):
             return self.publish_special(message_view(message))
         if last != NULL and last.key_size == message.routing_key_size \
@@ -106,8 +109,18 @@ cdef class Exchange:
     def publish_special(self, message) -> int:
         """Delayed messages, and sender-selected distribution (CC and BCC headers): the rare ways, in Python."""
         if self.delays and self.vhost.delay(self, message):
+            if self.watch is not None:
+                self.watch.delayed(self, message)
             return ROUTED | STORED              # accepted when the delayed index is on disk
         return self.vhost.publish_carbon_copies(self, message)
+
+    def hand_out(self, Message message, list targets) -> int:
+        """Hand a message that was published here to these, found on one of the rarer ways."""
+        self.count_routed(len(targets))
+        if self.watch is None:
+            return accept_all(message, targets)
+        self.watch.published(self, message, targets)
+        return watched_accept(self.watch, message, targets)
 
     def count_routed(self, size_t targets):
         """A message that was published here before has been handed to so many targets, on one of the rarer ways."""
@@ -169,6 +182,26 @@ cdef inline int accept_by_sole_target(PyObject* targets, message_t* message) exc
     """The common case: last time's key, and one queue. It is held: a dead letter may empty the cache meanwhile."""
     cdef Target target = <Target>PyList_GET_ITEM(<list>targets, 0)
     return target.accept(message)
+
+
+cdef int publish_watched(Exchange exchange, message_t* message) except -1:
+    """Somebody wants to hear of it: what has no queue says itself whether it was handed out."""
+    cdef Message view = message_view(message)
+    cdef Route route
+    if message.flags & MESSAGE_HAS_HEADERS and (exchange.delays or has_carbon_copies(message)):
+        return exchange.publish_special(view)
+    route = exchange.route(message)
+    exchange.count_routed(route.count)
+    message.fanned_out = route.count > 1
+    exchange.watch.published(exchange, view, route.targets)
+    return watched_accept(exchange.watch, view, route.targets)
+
+
+cdef int watched_accept(watch, Message message, list targets) except -1:
+    cdef int outcome = 0
+    for target in targets:
+        outcome |= watch.accept(target, message)
+    return outcome
 
 
 cdef bint has_carbon_copies(message_t* message) except -1:

@@ -84,6 +84,20 @@ cdef class Message:
         """How long it is of use, from its publication on; -1: for ever."""
         return self.message.expiration_ms
 
+    @property
+    def publisher(self) -> int:
+        """The number of the connection that published it; 0: none."""
+        return self.message.publisher
+
+    @property
+    def mark(self) -> int:
+        """What whoever follows messages knows it by (`core.watch`); 0: nobody follows it."""
+        return self.message.mark
+
+    @mark.setter
+    def mark(self, value):
+        self.message.mark = value
+
     def again(self, bytes routing_key, body=None) -> Message:
         """The same once more under another routing key, or with another body as well; with its flags."""
         cdef bytes copied = self.body if body is None else body

@@ -60,7 +60,9 @@ cdef class Queue(Target):
     cdef uint64_t length_bytes_max
     cdef int overflow                           # OVERFLOW_*
     cdef uint32_t delivery_limit                # 2**32 - 1: none
-    cdef bint is_limited                        # `turn_away` has to be asked
+    cdef bint is_limited                        # a length, or `drops_transient_offline`
+    cdef bint is_checked                        # … or a watch: `turn_away` has to be asked
+    cdef object watch                           # watch.Watch, told what happens to messages here; None: nobody is
     cdef public bint drops_transient_offline    # transient ones do not wait for credit; then `change`
     cdef readonly bint counts_deliveries        # x-delivery-count goes with what comes again, and outlives a restart
     cdef readonly DeliveryCounts delivery_counts
@@ -72,7 +74,8 @@ cdef class Queue(Target):
     cdef int deliver(self) except -1                              # ready messages to consumers with credit
     cdef int settle(self, entry_t* entry, int outcome) except -1  # then `wake` once after the last
     cdef int wake(self) except -1                                 # a consumer has credit again
-    cdef bint get(self, entry_t* entry, bint no_ack) except -1    # basic.get; True if there was one
+    # basic.get, by whom: True if there was one.
+    cdef bint get(self, entry_t* entry, bint no_ack, object who=*) except -1
     cdef int put(self, entry_t* entry) except -1
     cdef ReadyList next_level(self)                               # the one to be served next; None: all are empty
     cdef int hand_over(self, Consumer consumer, entry_t* entry) except -1

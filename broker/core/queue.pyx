@@ -10,8 +10,12 @@ from broker.core.delivery_counts cimport DeliveryCounts, settle_entry
 from broker.core.entry cimport ENTRY_DURABLE, ENTRY_REDELIVERED, entry_t, ring_at
 from broker.core.ledger cimport ledger_unaccounted
 from broker.core.message cimport message_view
+from broker.core.overflow cimport (
+    OVERFLOW_DROP_HEAD, OVERFLOW_DROP_TAIL, OVERFLOW_REJECT_PUBLISH, OVERFLOW_REJECT_PUBLISH_DLX, is_over, total_bytes,
+    turn_away,
+)
 from broker.core.ready cimport ReadyList
-from broker.core.target cimport REFUSED, ROUTED, STORED, Consumer, Target
+from broker.core.target cimport ROUTED, STORED, Consumer, Target
 from storage.interface cimport SLOT_DURABLE, SLOT_REDELIVERED, Store
 from storage.records cimport MESSAGE_PERSISTENT, message_ref, message_t, message_unref
 
@@ -20,11 +24,7 @@ from broker.core.arguments import OVERFLOWS
 from broker.core.errors import AccessRefused
 from broker.core.unused import UnusedWatch
 
-cdef enum:                              # in the order of arguments.OVERFLOWS
-    OVERFLOW_DROP_HEAD = 0
-    OVERFLOW_REJECT_PUBLISH = 1
-    OVERFLOW_REJECT_PUBLISH_DLX = 2
-    OVERFLOW_DROP_TAIL = 3
+cdef enum:
     NO_LOCAL_LOOK_AHEAD = 4096          # entries in memory that a no-local consumer may be served past
 
 
@@ -47,6 +47,7 @@ cdef class Queue(Target):
         self.consumers = Consumers(settings.single_active_consumer)
         self.next_position = 1
         self.last_used_ms = clock.now_ms
+        self.watch = vhost.watch
         self.apply(settings)
         levels = 1 + (settings.max_priority or 0)
         self.delivery_counts = DeliveryCounts(store, store_id)
@@ -65,10 +66,16 @@ cdef class Queue(Target):
         self.counts_deliveries = settings.queue_type == "quorum" or settings.delivery_limit is not None
         self.is_limited = (settings.max_length is not None or settings.max_length_bytes is not None
                            or self.drops_transient_offline)
+        self.is_checked = self.is_limited or self.watch is not None
         if settings.expires_ms is not None and self.unused is None:
             self.unused = UnusedWatch(self)
         if self.unused is not None:
             self.unused.watch()
+
+    def set_watch(self, watch):
+        """From now on it is told what happens to messages (core.watch.Watch); None: nobody is."""
+        self.watch = watch
+        self.is_checked = self.is_limited or watch is not None
 
     def change(self, settings):
         """Other settings are in force from now on (a policy changed): also for what is here already."""
@@ -86,13 +93,15 @@ cdef class Queue(Target):
         cdef int outcome
         if self.deleted:
             return 0
-        if self.is_limited:
+        if self.is_checked:
             outcome = turn_away(self, message)
             if outcome:
                 return outcome
         if self.consumers.has_no_local and self.exclusive_owner is not None and self.consumers.all_refuse(message):
             self.ledger.accepted += 1
             self.ledger.dropped_no_local += 1
+            if self.watch is not None:
+                self.watch.left(self, message_view(message), self.next_position, "no_local")
             return ROUTED
         if self.ready_count == 0 and not self.nobody_has_credit and hand_through(self, message):
             return ROUTED
@@ -199,6 +208,9 @@ cdef class Queue(Target):
         return 0
 
     cdef int hand_over(self, Consumer consumer, entry_t* entry) except -1:
+        if self.watch is not None:
+            self.watch.delivered(self, consumer, message_view(entry.message), entry.position,
+                                 entry.flags & ENTRY_REDELIVERED != 0, consumer.no_ack)
         if entry.position > self.delivered_up_to:
             self.delivered_up_to = entry.position
         if entry.flags & ENTRY_REDELIVERED:
@@ -215,7 +227,7 @@ cdef class Queue(Target):
         message_unref(entry.message)
         return 0
 
-    cdef bint get(self, entry_t* entry, bint no_ack) except -1:
+    cdef bint get(self, entry_t* entry, bint no_ack, object who=None) except -1:
         """Takes the next message for basic.get. With `no_ack` it is settled: the caller owns only the reference."""
         cdef ReadyList level = None
         cdef entry_t* head
@@ -233,6 +245,9 @@ cdef class Queue(Target):
             self.delivered_up_to = entry.position
         if entry.flags & ENTRY_REDELIVERED:
             self.ledger.redelivered += 1
+        if self.watch is not None:
+            self.watch.delivered(self, who, message_view(entry.message), entry.position,
+                                 entry.flags & ENTRY_REDELIVERED != 0, no_ack)
         if no_ack:
             self.ledger.got_no_ack += 1
             if entry.segment:
@@ -250,6 +265,8 @@ cdef class Queue(Target):
         self.unacked_count -= 1
         self.unacked_bytes -= entry.message.body_size
         if outcome == COMPLETE or self.deleted:
+            if self.watch is not None:
+                self.watch.left(self, message_view(entry.message), entry.position, "acknowledged")
             self.ledger.acknowledged += 1
             if entry.segment:
                 settle_entry(self.store, self.delivery_counts, entry)
@@ -303,6 +320,8 @@ cdef class Queue(Target):
 
     cdef int dead_letter(self, entry_t* entry, str reason) except -1:
         """Takes over an entry that leaves unconsumed: to the dead-letter exchange, if there is one, or nowhere."""
+        if self.watch is not None:
+            self.watch.left(self, message_view(entry.message), entry.position, reason)
         if self.settings.dead_letter_exchange is not None and not self.deleted:
             self.ledger.dead_lettered += 1
             self.vhost.dead_letters.publish(self, message_view(entry.message), reason)
@@ -374,6 +393,8 @@ cdef class Queue(Target):
         self.delivery_counts.forget_restored()
         self.ready_count = 0
         self.ledger.purged += removed
+        if self.watch is not None:
+            self.watch.purged(self, removed)
         return removed
 
     def delete(self) -> int:
@@ -444,21 +465,14 @@ cdef inline bint hand_through(Queue queue, message_t* message) except -1:
     queue.ledger.delivered_no_ack += 1
     queue.delivered_up_to = queue.next_position
     queue.next_position += 1
+    if queue.watch is not None:
+        queue.watch.delivered(queue, <Consumer>consumer, message_view(message), queue.delivered_up_to, False, True)
     entry.message = message
     entry.segment = 0
     entry.delivery_count = 0
     entry.flags = 0
     (<Consumer>consumer).deliver(&entry)
     return True
-
-
-cdef inline uint64_t total_bytes(Queue queue) noexcept:
-    cdef uint64_t size = 0
-    if queue.ready is not None:
-        return queue.ready.bytes
-    for level in queue.levels:
-        size += (<ReadyList>level).bytes
-    return size
 
 
 cdef int keep(Queue queue, entry_t* entry, uint32_t store_id) except -1:
@@ -485,40 +499,6 @@ cdef int64_t deadline(Queue queue, message_t* message) noexcept:
     return queue.clock.now_ms + ttl_ms
 
 
-cdef bint is_full(Queue queue, message_t* message) except -1:
-    """No room for one more, even when what has expired is gone."""
-    if not is_over(queue, 1, message.body_size):
-        return False
-    if queue.may_expire:
-        queue.drop_expired()
-    return is_over(queue, 1, message.body_size)
-
-
-cdef inline bint is_over(Queue queue, uint64_t messages, uint64_t size) noexcept:
-    """With so many messages and bytes more, above x-max-length or x-max-length-bytes."""
-    return queue.ready_count + messages > queue.length_max or total_bytes(queue) + size > queue.length_bytes_max
-
-
-cdef int turn_away(Queue queue, message_t* message) except -1:
-    """What the publisher hears of a message that does not get in; 0 where there is room, or the oldest gives way."""
-    if queue.drops_transient_offline and not message.flags & MESSAGE_PERSISTENT and not queue.consumers.any_may_take(
-            message):
-        queue.ledger.accepted += 1
-        queue.ledger.dropped_offline += 1
-        return ROUTED
-    if queue.overflow == OVERFLOW_DROP_HEAD or not is_full(queue, message):
-        return 0
-    if queue.overflow != OVERFLOW_REJECT_PUBLISH and queue.settings.dead_letter_exchange is not None:
-        queue.ledger.dead_lettered += 1
-        queue.vhost.dead_letters.publish(queue, message_view(message), "maxlen")
-    if queue.overflow == OVERFLOW_DROP_TAIL:
-        queue.ledger.accepted += 1
-        queue.ledger.dropped_tail += 1
-        return ROUTED
-    queue.ledger.refused_maxlen += 1
-    return REFUSED
-
-
 cdef int give_back(Queue queue, entry_t* entry) except -1:
     """Puts a delivered message back to its place, or drops it where that happened too often (x-delivery-limit)."""
     cdef ReadyList level
@@ -530,6 +510,8 @@ cdef int give_back(Queue queue, entry_t* entry) except -1:
     queue.ledger.requeued += 1
     if queue.counts_deliveries:
         queue.delivery_counts.note(entry)
+    if queue.watch is not None:
+        queue.watch.requeued(queue, message_view(entry.message), entry.position)
     level = queue.ready
     if level is None:
         level = <ReadyList>queue.levels[level_of(queue, entry.priority)]

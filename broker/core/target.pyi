@@ -3,11 +3,13 @@
 from typing import Any
 
 from broker.core.binding import Binding
+from broker.core.message import Message
 
 class Target:
     """Takes a message that a binding selected."""
 
     def matched(self, bindings: list[Binding], routing_key: bytes) -> Target | None: ...
+    def direct_count(self, message: Message) -> int: ...
 
 class Consumer:
     """Receives messages of one queue as its credit allows."""

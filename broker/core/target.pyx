@@ -14,6 +14,11 @@ cdef class Target:
         """
         return self
 
+    def direct_count(self, message):
+        """How many messages it has handed on by itself so far, where it is it that will hand on this one (core.message.
+        Message); -1: a queue takes it, and says so."""
+        return -1
+
 
 cdef class Consumer:
     """Receives messages of one queue as its credit allows."""

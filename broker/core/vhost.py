@@ -21,7 +21,7 @@ from broker.core.errors import (
     PreconditionFailed,
     ResourceLocked,
 )
-from broker.core.exchange import Exchange, accept_all
+from broker.core.exchange import Exchange
 from broker.core.exchange_types import DefaultExchange, exchange_class
 from broker.core.message import Message
 from broker.core.policy import Policies, declared_settings
@@ -53,6 +53,7 @@ class VirtualHost:
         """Make an empty vhost with the exchanges that every vhost has."""
         self.broker = broker
         self.name = name
+        self.watch: Any = None  # watch.Watch, while somebody watches messages
         self.store = broker.store
         self.clock = broker.clock
         self.limits = broker.limits
@@ -478,8 +479,7 @@ class VirtualHost:
         keys = carbon_copies.routing_keys(message)
         message = carbon_copies.without_blind_copies(message)
         targets = {target: None for key in keys for target in exchange.resolve(key, message).targets}
-        exchange.count_routed(len(targets))
-        return accept_all(message, targets)
+        return exchange.hand_out(message, list(targets))
 
     def delay(self, exchange: Exchange, message: Message) -> bool:
         """Put a message with a positive `x-delay` into the delayed index; False where it is to be routed now."""

@@ -50,6 +50,7 @@ from broker.management.resources.operation import Operation
 from broker.management.resources.overview import Overview
 from broker.management.resources.policies import ParameterEndpoints, PolicyEndpoints
 from broker.management.resources.queues import Queues
+from broker.management.resources.traces import Traces
 from broker.management.resources.users import Users
 from broker.management.resources.vhosts import Vhosts
 
@@ -113,6 +114,7 @@ class Management:
             Exchanges(server, rates),
             Connections(server, rates),
             Mqtt(server),
+            Traces(server),
             Vhosts(server, rates),
             Users(server),
             PolicyEndpoints(server, operator=False),

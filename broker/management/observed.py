@@ -34,6 +34,14 @@ class ObservedBroker(Protocol):
         """core.events.Events."""
 
     @property
+    def traces(self) -> Any:
+        """core.traces.Traces."""
+
+    @property
+    def firehoses(self) -> Mapping[str, Any]:
+        """core.firehose.Firehose by the vhost that it traces."""
+
+    @property
     def intake(self) -> Any:
         """core.intake.Intake: what publishers have begun."""
 
@@ -57,6 +65,12 @@ class ObservedBroker(Protocol):
 
     def queue_totals(self) -> Any:
         """core.totals.QueueTotals of all queues."""
+
+    def trace_on(self, vhost: Any, node: str) -> None:
+        """Publish what is published and delivered once more, to the trace exchange."""
+
+    def trace_off(self, vhost: Any) -> None:
+        """No more."""
 
     def vhost(self, name: str) -> Any:
         """The vhost of that name. Raises InvalidPath."""
@@ -85,6 +99,9 @@ class ObservedMqtt(Protocol):
 
     def retained(self, vhost: Any, topic_filter: str) -> list[Any]:
         """What a filter matches. Raises ValueError."""
+
+    def binding_key(self, topic_filter: str) -> bytes:
+        """A topic filter as a binding key of `amq.topic`. Raises ValueError."""
 
     def retained_facts(self, retained: Any) -> dict[str, Any]:
         """One of these, without its payload."""

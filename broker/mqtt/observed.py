@@ -98,6 +98,10 @@ class Observed:
         """What a filter matches. Raises ValueError with a text for people."""
         return vhost.retained.matches(swapped(checked(topic_filter)))
 
+    def binding_key(self, topic_filter: str) -> bytes:
+        """A topic filter as a binding key of `amq.topic`. Raises ValueError with a text for people."""
+        return swapped(checked(topic_filter))
+
     def retained_facts(self, retained: Retained) -> dict[str, Any]:
         """One retained message, without its payload."""
         message, expires_at_ms = retained.message, retained.expires_at_ms

@@ -47,6 +47,10 @@ cdef class Match(Target):
             (<Session>session).counters.dropped_too_large += 1
         return ROUTED
 
+    def direct_count(self, Message message):
+        """See core.target.Target."""
+        return -1 if min(self.qos, message_qos(message.message)) else <int64_t>self.session.delivered
+
 
 cdef class DurableState(Contributor):
     """Has the session written down."""

@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from broker.management import views
-from broker.management.asked import ADMINISTRATOR, body_of, field, require, sees_vhost, user_of, vhost_of
+from broker.management.asked import ADMINISTRATOR, body_of, field, flag, require, sees_vhost, user_of, vhost_of
 from broker.management.listing import asked_rates, listing, narrowed
 from broker.management.observed import ObservedServer
 from broker.management.rates import DATA_RATES, LENGTHS, AskedRates, Rates
@@ -55,7 +55,7 @@ class Vhosts:
             "tags": [],
             "metadata": {"description": "", "tags": []},
             "default_queue_type": "classic",
-            "tracing": False,
+            "tracing": vhost.name in self.server.broker.firehoses,
             "cluster_state": {views.NODE: "running"},
             **rates.with_rates(
                 ("vhost", name, "depth"),
@@ -88,16 +88,23 @@ class Vhosts:
         return narrowed(request, self.row(vhost, asked_rates(request, self.rates), self.octets()))
 
     async def create(self, request: web.Request) -> web.Response:
-        """201 where it is new. Its maker may do everything in it, as in RabbitMQ."""
+        """201 where it is new. Its maker may do everything in it, as in RabbitMQ. `tracing`: the firehose."""
         user = require(request, {ADMINISTRATOR})
-        await body_of(request)  # RabbitMQ takes a description and tags there; they are not kept
+        body = await body_of(request)  # RabbitMQ takes a description and tags there; they are not kept
         name = request.match_info["vhost"]
         if not 0 < len(name.encode()) <= NAME_BYTES_MAX:
             raise bad_request(f"expected a name of 1 to {NAME_BYTES_MAX} bytes")
-        is_new = name not in self.server.broker.vhosts
-        self.server.broker.add_vhost(name)
+        tracing = flag(body, "tracing")
+        broker = self.server.broker
+        is_new = name not in broker.vhosts
+        vhost = broker.add_vhost(name)
+        if "tracing" in body:
+            if tracing:
+                broker.trace_on(vhost, views.NODE)
+            else:
+                broker.trace_off(vhost)
         if is_new:
-            self.server.broker.access.set_permission(name, user.name, ".*", ".*", ".*")
+            broker.access.set_permission(name, user.name, ".*", ".*", ".*")
         return created(is_new)
 
     async def delete(self, request: web.Request) -> web.Response:
