@@ -10,10 +10,7 @@ from broker.core.delivery_counts cimport DeliveryCounts, settle_entry
 from broker.core.entry cimport ENTRY_DURABLE, ENTRY_REDELIVERED, entry_t, ring_at
 from broker.core.ledger cimport ledger_unaccounted
 from broker.core.message cimport message_view
-from broker.core.overflow cimport (
-    OVERFLOW_DROP_HEAD, OVERFLOW_DROP_TAIL, OVERFLOW_REJECT_PUBLISH, OVERFLOW_REJECT_PUBLISH_DLX, is_over, total_bytes,
-    turn_away,
-)
+from broker.core.overflow cimport OVERFLOW_DROP_HEAD, is_over, total_bytes, turn_away
 from broker.core.ready cimport ReadyList
 from broker.core.target cimport ROUTED, STORED, Consumer, Target
 from storage.interface cimport SLOT_DURABLE, SLOT_REDELIVERED, Store
