@@ -71,10 +71,8 @@ cdef class Session(Target):
         self.sessions = sessions
         self.vhost = vhost
         self.client_id = client_id
-        self.clock = sessions.clock
-        self.store = sessions.store
-        self.counters = sessions.counters
-        self.cache = sessions.cache
+        self.clock, self.store = sessions.clock, sessions.store
+        self.counters, self.cache = sessions.counters, sessions.cache
         self.queues_qos0 = sessions.queues_qos0
         self.subscriptions = {}
         self.expiry_interval_s = 0
@@ -179,9 +177,7 @@ cdef class Session(Target):
     def detach(self):
         """Nobody is there. What was not acknowledged goes back to its queue, and comes again."""
         cdef list released = None
-        self.output = None
-        self.waiting = None
-        self.connection = None
+        self.output = self.waiting = self.connection = None
         self.connection_number = 0
         self.aliases = None
         if self.inflight is not None:
