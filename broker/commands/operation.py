@@ -26,7 +26,7 @@ def drain(api: Api, after_s: float | None, no_wait: bool) -> None:
     Without --after it takes as long as `drain_after_s` of its settings says.
     """
     said = api.post("hubbub/drain", {} if after_s is None else {"after": after_s})
-    click.echo(f"draining: it stops in {said['after']:g} s; {said['connections']} connections")
+    click.echo(f"draining: it stops in {round(said['after'], 1):g} s; {said['connections']} connections")
     if no_wait:
         return
     deadline = time.monotonic() + said["after"] + LEAVES_WITHIN_S
