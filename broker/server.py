@@ -428,9 +428,9 @@ async def serve(
     """Run a broker until it is to go: SIGTERM, SIGINT, `hubbub drain`. `ready` is awaited once everything listens."""
     server = Server(settings, load)
     loop = asyncio.get_running_loop()
-    await server.start()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT):  # before anybody can connect: who is accepted gets a farewell
         loop.add_signal_handler(number, server.draining.on_signal)
+    await server.start()
     loop.add_signal_handler(signal.SIGHUP, server._on_hangup)
     if ready is not None:
         await ready(server)

@@ -1,13 +1,16 @@
 """A data directory: who has it open, and what lies in it.
 
-Owns the lock file. Knows nothing of what the data file means.
+Owns the lock file, and that LMDB's own has its blocks. Knows nothing of what the data file means.
 
 Invariant: the lock is the kernel's (flock): it goes with the process, however that ends. The text in it is for people.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
+import mmap
 import os
 from pathlib import Path
 
@@ -15,6 +18,9 @@ from storage.errors import StoreError, StoreLockedError
 
 LOCK_NAME = "hubbub.lock"
 FILE_NAME = "data.mdb"
+READERS_NAME = "lock.mdb"
+READERS_BYTES = 8192
+"""LMDB's own size of it, for 126 readers."""
 
 
 class DirectoryLock:
@@ -38,8 +44,9 @@ class DirectoryLock:
             os.close(self._file)
             who = f" (process {holder})" if holder else ""
             raise StoreLockedError(f"the data directory {directory} is in use by another broker{who}") from error
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # a full disk: the number is for people, the lock holds without it
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
         """Let others have the directory. May be called again."""
@@ -49,13 +56,32 @@ class DirectoryLock:
 
 
 def remove_empty_remains(directory: Path) -> None:
-    """Removes what a very first start that was killed leaves behind: a data file of no bytes, never committed to.
+    """Removes what a very first start leaves behind that was killed, or had no room: a data file never committed to.
 
-    Only a directory that says it was never in use (`mark_used`) is touched.
+    Only a directory that says it was never in use (`mark_used`) is touched, and only a file that lacks one of the two
+    pages without which there is no transaction.
     """
     file = directory / FILE_NAME
-    if not (directory / "created").exists() and file.exists() and file.stat().st_size == 0:
+    if not (directory / "created").exists() and file.exists() and file.stat().st_size < 2 * mmap.PAGESIZE:
         file.unlink()
+
+
+def reserve_reader_table(directory: Path) -> None:
+    """Gives LMDB's table of readers its blocks: it is mapped, and a page that a full disk cannot give is a bus error.
+
+    Raises StoreError.
+    """
+    try:
+        file = os.open(directory / READERS_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(file, 0, READERS_BYTES)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise StoreError(f"cannot use the data directory {directory}: {error.strerror}") from error
 
 
 def mark_used(directory: Path) -> None:

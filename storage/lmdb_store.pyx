@@ -6,7 +6,7 @@ import time
 import uuid
 from pathlib import Path
 
-from libc.errno cimport EIO, ENOMEM
+from libc.errno cimport EDQUOT, EIO, ENOMEM, ENOSPC
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 from posix.unistd cimport close, usleep
@@ -33,6 +33,7 @@ from storage.overlay cimport generation_free, generation_new
 from storage.recovery cimport JOURNAL_DAMAGED, recover
 from storage.room cimport lock_reading, unlock_reading
 from storage.segment cimport DATABASE_SEGMENTS
+from storage.transaction cimport generation_bytes
 from storage.writer cimport (
     CHECKPOINT_MS,
     DATABASES,
@@ -49,7 +50,7 @@ from storage.writer cimport (
 )
 
 from storage.data_file import check_data_file
-from storage.directory import FILE_NAME, DirectoryLock, mark_used, remove_empty_remains
+from storage.directory import FILE_NAME, DirectoryLock, mark_used, remove_empty_remains, reserve_reader_table
 from storage.errors import StoreCorruptError, StoreError, StoreFailedError
 from storage.journal_file import (
     JOURNAL_BYTES,
@@ -103,6 +104,7 @@ cdef class LmdbStore(LmdbReader):
         try:
             remove_empty_remains(self.directory)
             check_data_file(self.directory / FILE_NAME)
+            reserve_reader_table(self.directory)
             self.open_environment(map_bytes)
             self.open_databases()
             refuse_newer(self, str(self.directory))
@@ -214,6 +216,10 @@ cdef class LmdbStore(LmdbReader):
             raise StoreCorruptError(f"{path} is damaged: a record that was accepted cannot be read, but later ones can")
         if result < 0:
             raise StoreCorruptError(f"{path} cannot be taken over: {lmdb_error(result)}")
+        if result == ENOSPC or result == EDQUOT:
+            wanted_bytes = generation_bytes(self.writer.active)
+            raise StoreError(f"{path} cannot be taken over into {FILE_NAME}: {lmdb_error(result)}. Nothing is lost: free "
+                             f"about {wanted_bytes // 1024 + 1024} KiB on that disk, and start again")
         if result > 0:
             raise StoreError(f"{path} cannot be taken over: {lmdb_error(result)}")
         return 0

@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ import pytest
 from tests.recovery.conftest import MakeHubbub
 from tests.support.amqp_raw import Method, PeerClosedError, RawConnection
 from tests.support.polling import eventually
-from tests.support.server import HubbubServer, Server
+from tests.support.server import HubbubServer, Server, accepts
 from tests.support.skipping import skip_unless_ci
 
 PERSISTENT = {"delivery_mode": 2}
@@ -175,6 +174,89 @@ def test_a_disk_that_is_really_full_loses_nothing_that_was_accepted(make_hubbub:
     server.assert_clean()
 
 
+def fill_up(directory: Path, leave_bytes: int = 0) -> Path:
+    """A file that takes all the room of the file system but `leave_bytes`."""
+    ballast = directory / "ballast"
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(1 << 16))
+    os.truncate(ballast, max(0, ballast.stat().st_size - leave_bytes))
+    return ballast
+
+
+@pytest.mark.hubbub_only
+@pytest.mark.parametrize("leave_bytes", [0, 1 << 16, 1 << 20])
+def test_a_journal_that_a_full_disk_has_no_room_to_take_over_is_told_and_kept(
+    make_hubbub: MakeHubbub, small_disk: Path, leave_bytes: int
+) -> None:
+    """Killed with accepted messages in the journal alone; another program fills the disk; then the broker starts."""
+    server = make_hubbub(
+        {"disk_free_min_bytes": 0, "durability.journal_bytes": 8 << 20}, data_directory=small_disk / "data"
+    )
+    server.start()
+    publish_confirmed(open_channel(server), 100)
+    server.kill()
+    ballast = fill_up(small_disk, leave_bytes)
+    before = len(server.log)
+    process = server.spawn()
+    eventually(lambda: process.poll() is not None or accepts(server.address), 20, 0.05, "it starts, or says why not")
+    said = server.log[before:]
+    if process.poll() is None:  # the checkpoint came just before the kill: hardly anything was in the journal
+        assert message_count(server) == 100
+        server.kill()
+    else:
+        assert server.wait() == 1
+        assert re.search(r"journal cannot be taken over .*No space left.* Nothing is lost: free about \d+ KiB", said)
+    ballast.unlink()
+    server.start()
+    assert message_count(server) == 100
+    assert server.stop() == 0
+    server.assert_clean()
+
+
+@pytest.mark.hubbub_only
+def test_a_broker_that_was_stopped_starts_on_a_full_disk_and_lets_consumers_drain(
+    make_hubbub: MakeHubbub, small_disk: Path
+) -> None:
+    """Nothing is in the journal then; what is consumed stays consumed once there is room."""
+    server = make_hubbub({"disk_free_min_bytes": 0}, data_directory=small_disk / "data")
+    server.start()
+    publish_confirmed(open_channel(server), 50)
+    assert server.stop() == 0
+    ballast = fill_up(small_disk)
+    server.start()
+    assert take(server, 20) == 20
+    ballast.unlink()
+    publish_confirmed(open_channel(server), 1)  # its confirm says that what was before it is on disk
+    server.kill()
+    server.start()
+    assert message_count(server) == 31
+    assert server.stop() == 0
+    server.assert_clean()
+
+
+@pytest.mark.hubbub_only
+@pytest.mark.parametrize("leave_bytes", [0, 8 << 10, 16 << 10, 32 << 10, 64 << 10])
+def test_a_first_start_on_a_full_disk_names_the_directory(
+    make_hubbub: MakeHubbub, small_disk: Path, leave_bytes: int
+) -> None:
+    """No data are there yet: a sentence, and nothing half-made in the way of the next start."""
+    server = make_hubbub({"disk_free_min_bytes": 0}, data_directory=small_disk / "data")
+    ballast = fill_up(small_disk, leave_bytes)
+    process = server.spawn()
+    eventually(lambda: process.poll() is not None or accepts(server.address), 20, 0.05, "it starts, or says why not")
+    if process.poll() is None:
+        server.kill()  # what was left was enough
+    else:
+        assert server.wait() == 1
+        assert re.search(rf"{re.escape(str(small_disk / 'data'))}.*No space left", server.log), server.log
+    ballast.unlink()
+    server.start()
+    publish_confirmed(open_channel(server), 1)
+    assert server.stop() == 0
+    server.assert_clean()
+
+
 # ---- failing fsync
 
 SHIM = r"""
@@ -277,7 +359,7 @@ def test_a_truncated_data_file_is_told_not_traced(make_hubbub: MakeHubbub, keep:
     os.truncate(damaged, int(size * keep))
     before = len(server.log)
     process = server.spawn()
-    eventually(lambda: process.poll() is not None or accepts(server), 20, 0.05, "it starts, or says why not")
+    eventually(lambda: process.poll() is not None or accepts(server.address), 20, 0.05, "it starts, or says why not")
     said = server.log[before:]
     if process.poll() is None:
         with contextlib.suppress(AssertionError):
@@ -288,14 +370,6 @@ def test_a_truncated_data_file_is_told_not_traced(make_hubbub: MakeHubbub, keep:
         assert server.wait() > 0, "ended by a signal"
         assert damaged.name in said or str(server.data_directory) in said, said
     server.assert_clean()
-
-
-def accepts(server: Server) -> bool:
-    try:
-        socket.create_connection(server.address, 1).close()
-    except OSError:
-        return False
-    return True
 
 
 @pytest.mark.hubbub_only
