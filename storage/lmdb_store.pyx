@@ -218,8 +218,8 @@ cdef class LmdbStore(LmdbReader):
             raise StoreCorruptError(f"{path} cannot be taken over: {lmdb_error(result)}")
         if result == ENOSPC or result == EDQUOT:
             wanted_bytes = generation_bytes(self.writer.active)
-            raise StoreError(f"{path} cannot be taken over into {FILE_NAME}: {lmdb_error(result)}. Nothing is lost: free "
-                             f"about {wanted_bytes // 1024 + 1024} KiB on that disk, and start again")
+            raise StoreError(f"{path} cannot be taken over into {FILE_NAME}: {lmdb_error(result)}. Nothing is lost: "
+                             f"free about {wanted_bytes // 1024 + 1024} KiB on that disk, and start again")
         if result > 0:
             raise StoreError(f"{path} cannot be taken over: {lmdb_error(result)}")
         return 0
