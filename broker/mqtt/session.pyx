@@ -5,7 +5,8 @@ from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint16_t, uint32_t
 
 from broker.core.message cimport (
-    MESSAGE_RETAIN, MESSAGE_RETAINED, Message, copy_bytes, message_properties, message_routing_key, message_t,
+    MESSAGE_HAS_HEADERS, MESSAGE_RETAIN, MESSAGE_RETAINED, Message, copy_bytes, message_properties,
+    message_routing_key, message_t,
 )
 from broker.core.queue cimport COMPLETE, DISCARD, Queue
 from broker.core.target cimport ROUTED, Consumer, Target
@@ -15,7 +16,7 @@ from broker.mqtt.codec cimport (
 from broker.mqtt.inflight cimport RELEASED, SENT_QOS1, WAITING, Inflight, place_t
 from broker.mqtt.packet_cache cimport CACHED_BODY_MAX, packet_t
 from broker.mqtt.packet_ids cimport PacketIds
-from broker.mqtt.naming cimport Unnameable
+from broker.mqtt.naming cimport Unnameable, names_topic
 from broker.wire.output cimport Output, output_full, output_room, output_written
 
 from broker.mqtt.naming import is_topic_key
@@ -36,6 +37,10 @@ cdef class Match(Target):
         cdef int qos = message_qos(message)
         if qos > self.qos:
             qos = self.qos
+        if message.flags & MESSAGE_HAS_HEADERS \
+                and not names_topic(message_routing_key(message), message.routing_key_size):
+            (<Session>session).counters.dropped_unnameable += 1         # a carbon copy: found by another key than its own
+            return 0
         if self.no_local and message.publisher == (<Session>session).connection_number:     # [MQTT-3.8.3-3]
             return ROUTED
         if qos:
@@ -242,10 +247,6 @@ cdef class Session(Target):
         if self.state is None:
             self.state = DurableState(self)
         self.state_changed()
-
-    def stop_keeping_state(self):
-        """Nothing more is written down."""
-        self.state = None
 
     # ── deliveries ────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -7,7 +7,6 @@ the names of their subprotocols.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Iterable
@@ -75,7 +74,7 @@ def check_upgrade(request: Request) -> None:
         raise RefusedError(426, f"expected version {VERSION} of the protocol", [f"Sec-WebSocket-Version: {VERSION}"])
     try:
         key = base64.b64decode(request.headers.get("sec-websocket-key", ""), validate=True)
-    except binascii.Error:
+    except ValueError:  # not base64, or not ASCII
         key = b""
     if len(key) != 16:
         raise RefusedError(400, "expected Sec-WebSocket-Key with the base64 of 16 octets")

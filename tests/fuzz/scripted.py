@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from tests.fuzz import conversations, mqtt_conversations
+from tests.fuzz import conversations, mqtt_conversations, websocket_conversations
 from tests.fuzz.mutation import mutate_frame
 from tests.fuzz.script import Step
 from tests.support.mqtt_codec import V5, V31, V311
@@ -38,4 +38,9 @@ SCRIPTED = {
     "mqtt_3_1": mqtt(V31),
     "mqtt_3_1_1": mqtt(V311),
     "mqtt_5": mqtt(V5),
+    "websocket": Scripted(
+        websocket_conversations.conversation,
+        websocket_conversations.introduction,
+        websocket_conversations.mutate_websocket_frame,
+    ),
 }

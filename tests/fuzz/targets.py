@@ -5,6 +5,7 @@
     arguments    a method frame's payload, for every method that it may be
     mqtt_…       MQTT's pure halves (`mqtt_targets`)
     mqtt_3_1 …   MQTT's connections (`mqtt_connection`), of each version
+    websocket    WebSocket's frames, the native dialect, and what else is carried (`websocket_connection`)
     connection   a script (`script`): two clients and a stranger, time, sockets that break
 
 A target returns what was seen, a set of short words: an input that shows something new is worth keeping.
@@ -30,7 +31,7 @@ from broker.core.properties import (
     replace_headers,
     replace_properties,
 )
-from tests.fuzz import mqtt_connection, mqtt_targets, script
+from tests.fuzz import mqtt_connection, mqtt_targets, script, websocket_connection
 from tests.fuzz.conversations import method
 from tests.oracles import field_table
 from tests.support import mqtt_codec
@@ -198,5 +199,6 @@ TARGETS: dict[str, Callable[[bytes], Seen]] = {
     "arguments": arguments,
     **mqtt_targets.TARGETS,
     **{f"mqtt_{name}": partial(mqtt_connection.mqtt, version) for version, name in VERSIONS.items()},
+    "websocket": websocket_connection.websocket,
     "connection": connection,
 }

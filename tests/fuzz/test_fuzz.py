@@ -25,6 +25,7 @@ SECONDS = {
     "mqtt_3_1": 4.0,
     "mqtt_3_1_1": 4.0,
     "mqtt_5": 6.0,
+    "websocket": 8.0,
     "connection": 10.0,
 }
 EXECUTIONS_MIN = 50
@@ -60,6 +61,23 @@ def test_mqtt_conversations_reach_the_broker_s_corners(target: str, version: int
     # Client B is of MQTT 5 in every script but the last, where A is.
     closed = {word for word in seen if word.startswith("5 disconnect")}
     assert {f"5 disconnect {reason}" for reason in ("81", "82", "8e")} <= closed
+
+
+def test_websocket_conversations_reach_the_broker_s_corners() -> None:
+    engine = Engine("websocket", seed=2)
+    seen = engine.fuzz(60.0, executions_max=400).seen
+    assert {
+        "welcome ",
+        "accepted ",
+        "subscribed ",
+        "unsubscribed ",
+        "declared ",
+        "message ",
+        "cancelled ",
+        "pong ",
+    } <= seen
+    assert {f"error {code}" for code in ("malformed", "invalid", "not_found", "conflict", "unroutable")} <= seen
+    assert {"close 1002", "close 1003", "close 1007", "close 1008", "/ws 20", "/amqp 1"} <= seen
 
 
 def test_a_finding_is_found_and_shortened(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,6 +114,19 @@ def test_a_message_of_an_amqp_queue_whose_key_is_no_topic_name_is_told_as_the_qu
     assert [(each.topic, each.payload) for each in client.talk()] == [("$queue/jobs", b"job"), ("k", b"other")]
 
 
+def test_a_carbon_copy_whose_own_key_is_no_topic_name_is_not_told(inside: MqttInProcess) -> None:
+    """It is found by another key than its own."""
+    client, publisher = connected(inside, V311, "c"), amqp(inside)
+    say(client, codec.subscribe(V311, 1, [Filter("q", 0)]))
+    header = amqp_codec.encode_header(0, {"headers": {"BCC": ["q"]}})
+
+    publisher.hear(method(1, "basic.publish", exchange="amq.topic", routing_key=b"a\0"))
+    publisher.hear(amqp_codec.encode_frame(amqp_codec.FRAME_HEADER, 1, header))
+
+    assert client.talk() == []
+    assert inside.mqtt.counters.dropped_unnameable == 1
+
+
 def test_a_group_passes_over_what_no_client_can_be_told(inside: MqttInProcess) -> None:
     client, publisher = connected(inside, V311, "c"), amqp(inside)
     say(client, codec.subscribe(V311, 1, [Filter("$share/g/a/#", 1)]))

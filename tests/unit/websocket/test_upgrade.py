@@ -69,6 +69,7 @@ def test_the_first_subprotocol_that_is_known_is_agreed_on(path: str, offered: st
         (request(without="Sec-WebSocket-Key"), 400),
         (request(Sec_WebSocket_Key="c2hvcnQ="), 400),
         (request(Sec_WebSocket_Key="&&&&"), 400),
+        (request(Sec_WebSocket_Key="ÿ"), 400),
         (request().replace(b"HTTP/1.1", b"HTTP/1.0", 1), 505),
         (request().replace(b"GET /stream ", b"GET /str eam ", 1), 400),
         (request().replace(b"Upgrade:", b"Upgrade :", 1), 400),
