@@ -39,7 +39,7 @@ cdef class Match(Target):
             qos = self.qos
         if message.flags & MESSAGE_HAS_HEADERS \
                 and not names_topic(message_routing_key(message), message.routing_key_size):
-            (<Session>session).counters.dropped_unnameable += 1         # a carbon copy: found by another key than its own
+            (<Session>session).counters.dropped_unnameable += 1         # a carbon copy, found by another key
             return 0
         if self.no_local and message.publisher == (<Session>session).connection_number:     # [MQTT-3.8.3-3]
             return ROUTED
