@@ -78,6 +78,17 @@ class BrokerMetrics(Collector):
         yield GaugeMetricFamily(
             "hubbub_channels", "Open channels.", value=sum(len(getattr(each, "channels", ())) for each in connections)
         )
+        outputs = [each.output for each in connections]
+        yield GaugeMetricFamily(
+            "hubbub_output_pending_bytes",
+            "What connections have to be sent and their peers have not taken.",
+            value=sum(output.pending_bytes for output in outputs),
+        )
+        yield GaugeMetricFamily(
+            "hubbub_connections_slow",
+            "Connections whose peers do not take what they get: nothing more is delivered to them meanwhile.",
+            value=sum(output.is_full for output in outputs),
+        )
         queues = server.broker.queue_totals()
         yield GaugeMetricFamily("hubbub_queues", "Queues.", value=queues.queues)
         yield GaugeMetricFamily("hubbub_consumers", "Consumers.", value=queues.consumers)

@@ -240,7 +240,7 @@ def connection(each: Any, rates: AskedRates) -> dict[str, Any]:
         "connected_at": getattr(each, "connected_ms", 0),
         "client_properties": plain(decode_table(raw)) if raw else {},
         "auth_mechanism": getattr(each, "auth_mechanism", ""),
-        "hubbub": {"number": each.number, **getattr(each, "observed", {})},
+        "hubbub": {"number": each.number, "is_slow": output.is_full, **getattr(each, "observed", {})},
         **octets,
     }
 

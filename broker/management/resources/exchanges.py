@@ -146,6 +146,9 @@ class Exchanges:
         except (ValueError, TypeError, OverflowError, KeyError) as error:
             raise bad_request(f"properties: {error}") from None
         message = Message(exchange.name.encode(), field(body, "routing_key", str).encode(), raw, octets)
+        if self.server.broker.alarms:
+            # Law 3, in HTTP's words (RFC 6585 §4): a request cannot be made to wait as a connection can.
+            raise ApiError(429, "blocked", f"publishing is blocked: {'; '.join(self.server.broker.alarms.values())}")
         routed = await self.server.publish(exchange, message)
         return answer({"routed": routed})
 

@@ -57,3 +57,13 @@ async def test_settings_that_cannot_be_used_are_a_bad_request(api: Api, server: 
 @pytest.mark.parametrize("user", ["watcher", "policy", "manager", "plain"])
 async def test_only_an_administrator_reloads(api: Api, user: str) -> None:
     await api("POST", "/api/hubbub/reload", status=401, user=user)
+
+
+async def test_while_an_alarm_stands_nothing_is_published_over_http(api: Api, server: ObservedCore) -> None:
+    server.broker.raise_alarm("memory", "messages take more than they may")
+    message = {"properties": {}, "routing_key": "q", "payload": "m", "payload_encoding": "string"}
+    said = await api("POST", "/api/exchanges/%2F/amq.default/publish", message, status=429)
+    assert said == {"error": "blocked", "reason": "publishing is blocked: messages take more than they may"}
+    server.broker.clear_alarm("memory")
+
+    assert await api("POST", "/api/exchanges/%2F/amq.default/publish", message, status=200) == {"routed": False}
