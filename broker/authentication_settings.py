@@ -13,7 +13,7 @@ from msgspec import Meta, field
 
 from broker.sections import Milliseconds, Permission, Section
 
-BackendName = Literal["internal", "password_file", "http"]
+BackendName = Literal["internal", "password_file", "http", "oauth"]
 
 
 class Step(Section, frozen=True):
@@ -43,6 +43,30 @@ class Http(Section, frozen=True):
     """Who signs the certificate of an `https` service; null: whom the system trusts."""
 
 
+class OAuth(Section, frozen=True):
+    """OAuth 2: tokens (JWT) as passwords, and as `Authorization: Bearer`."""
+
+    resource_server_id: str | None = None
+    """Whom tokens are for (`aud`), and what their scopes begin with."""
+    jwks_url: str | None = None
+    """Where the public keys are that tokens are signed with."""
+    jwks_refresh_s: Annotated[int, Meta(ge=10, le=86_400)] = 3_600
+    """How old the keys may become. A token with an unknown key has them fetched as well."""
+    issuer: str | None = None
+    """Whose tokens are taken (`iss`); null: anybody's whose key is there."""
+    verify_audience: bool = True
+    scope_prefix: str | None = None
+    """Null: `resource_server_id` and a dot."""
+    scope_aliases: dict[str, str | list[str]] = field(default_factory=dict)
+    """Names of scopes, each with the scopes that it stands for."""
+    additional_scopes_key: str = ""
+    """Further claims with scopes: words with dots between for what lies within, several with spaces between."""
+    preferred_username_claims: list[str] = field(default_factory=list)
+    """Claims with the user's name, before `sub` and `client_id`."""
+    ca: str | None = None
+    """Who signs the certificate of `jwks_url`; null: whom the system trusts."""
+
+
 class Authentication(Section, frozen=True):
     """Who is asked who a user is, and what they may."""
 
@@ -54,6 +78,7 @@ class Authentication(Section, frozen=True):
     """How long a login, or a right that a backend granted or refused, is believed without asking again."""
     password_file: PasswordFile = field(default_factory=PasswordFile)
     http: Http = field(default_factory=Http)
+    oauth: OAuth = field(default_factory=OAuth)
 
     def used(self) -> set[str]:
         """The names of the backends that are asked."""
@@ -74,6 +99,8 @@ class Authentication(Section, frozen=True):
             yield from _needed("http", name, url, used)
             if url is not None and not url.startswith(("http://", "https://")):
                 yield f"authentication.http.{name}", f"expected a URL, got `{url}`"
+        yield from _needed("oauth", "resource_server_id", self.oauth.resource_server_id, used)
+        yield from _needed("oauth", "jwks_url", self.oauth.jwks_url, used)
         for index, permission in enumerate(self.password_file.permissions):
             yield from permission.contradictions(f"authentication.password_file.permissions[{index}]")
 

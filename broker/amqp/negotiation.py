@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from broker.amqp import sasl
 from broker.amqp.codec import SyntaxFault, arguments_of, method_frame
+from broker.amqp.expiry import watch_expiry
 from broker.amqp.methods import BY_NAME, METHODS
 from broker.amqp.states import (
     AWAIT_OPEN,
@@ -68,7 +69,7 @@ log = logging.getLogger("hubbub.amqp")
 class Negotiation:
     """What one connection agrees on with its peer, and how it ends."""
 
-    __slots__ = ("connection", "hears_refusal", "mechanism", "timer")
+    __slots__ = ("connection", "expiry", "hears_refusal", "mechanism", "timer")
 
     def __init__(self, connection: AmqpConnection) -> None:
         """Belongs to `connection` for its whole life."""
@@ -76,6 +77,7 @@ class Negotiation:
         self.hears_refusal = False
         self.mechanism: sasl.Mechanism | None = None
         self.timer: Any = None
+        self.expiry: Any = None
 
     # ── handshake ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -179,6 +181,7 @@ class Negotiation:
             connection.write(method_frame(0, "connection.secure", answer))
             return
         connection.user = answer
+        watch_expiry(self)
         connection.state = AWAIT_TUNE_OK
         tell_login(connection.broker.events, connection, answer.name, self.mechanism.name)
         endpoint = connection.endpoint
@@ -252,9 +255,12 @@ class Negotiation:
         connection = self.connection
         assert self.mechanism is not None
         try:
-            self.mechanism.update_secret(new_secret)
+            connection.become(self.mechanism.update_secret(new_secret))
         except AccessRefused as error:
+            tell_login(connection.broker.events, connection, connection.user.name, self.mechanism.name, error.text)
             raise AmqpError(530, f"New secret was refused by one of the backends: {error.text}") from None
+        watch_expiry(self)
+        tell_login(connection.broker.events, connection, connection.user.name, self.mechanism.name)
         log.info("%s: secret of user '%s' updated: %s", connection.peer, connection.user.name, reason)
         connection.write(method_frame(0, "connection.update-secret-ok"))
 
@@ -378,9 +384,10 @@ class Negotiation:
     def release(self) -> None:
         """Give back everything that the connection holds: channels, consumers, exclusive queues. Once."""
         connection = self.connection
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
+        for timer in (self.timer, self.expiry):
+            if timer is not None:
+                timer.cancel()
+        self.timer = self.expiry = None
         if connection.vhost is None:
             return
         connection.endpoint.connections_closed += connection.state in (RUNNING, CLOSED)

@@ -12,6 +12,7 @@ from broker.core.properties import decode_table
 
 if TYPE_CHECKING:
     from broker.amqp.connection import AmqpConnection
+    from broker.core.access import User
 
 
 class Mechanism:
@@ -28,9 +29,12 @@ class Mechanism:
         """The user, or `bytes`: the next challenge. Raises AccessRefused."""
         raise NotImplementedError
 
-    def update_secret(self, secret: bytes) -> None:
-        """Check new credentials of the same user. Raises AccessRefused."""
-        self.authenticate(self.user_name, secret)
+    def update_secret(self, secret: bytes) -> User:
+        """The same user, by new credentials. Raises AccessRefused, Undecided."""
+        user: User = self.authenticate(self.user_name, secret)
+        if user.name != self.connection.user.name:
+            raise AccessRefused("not allowed to change the user")
+        return user
 
     def authenticate(self, name: str, password: bytes) -> Any:
         """The user of that name, if the password is right."""
@@ -87,7 +91,7 @@ class External(Mechanism):
             names[0], is_loopback(self.connection.peer), host_of(self.connection.peer)
         )
 
-    def update_secret(self, secret: bytes) -> None:
+    def update_secret(self, secret: bytes) -> User:
         """A certificate can't be replaced by a secret."""
         raise AccessRefused("EXTERNAL has no secret")
 
@@ -104,7 +108,7 @@ class Anonymous(Mechanism):
             self.user_name, is_loopback(self.connection.peer), host_of(self.connection.peer)
         )
 
-    def update_secret(self, secret: bytes) -> None:
+    def update_secret(self, secret: bytes) -> User:
         """Nobody has no secret."""
         raise AccessRefused("ANONYMOUS has no secret")
 

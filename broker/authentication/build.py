@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from broker.authentication.backend import Backend
+from broker.authentication.backend import Backend, SetupError
 from broker.authentication.chain import Chain, Step
 from broker.authentication.http_service import HttpService
 from broker.authentication.internal import Internal
@@ -56,11 +56,33 @@ class Backends:
             cache_s=self.settings.cache_s,
         )
 
+    def oauth(self) -> Backend:
+        """Raises SetupError."""
+        try:
+            from broker.authentication.key_set import KeySet
+            from broker.authentication.oauth import OAuth
+        except ImportError as error:
+            raise SetupError(f"the backend oauth needs the extra hubbub[oauth]: {error}") from None
+        oauth = self.settings.oauth
+        keys = KeySet(oauth.jwks_url, ca=oauth.ca, clock=self.clock, refresh_s=oauth.jwks_refresh_s)
+        return OAuth(
+            keys,
+            self.clock,
+            resource_server_id=oauth.resource_server_id,
+            issuer=oauth.issuer,
+            verify_audience=oauth.verify_audience,
+            scope_prefix=oauth.scope_prefix,
+            scope_aliases=oauth.scope_aliases,
+            additional_scopes_key=oauth.additional_scopes_key,
+            preferred_username_claims=oauth.preferred_username_claims,
+        )
+
 
 MAKE: dict[str, Callable[[Backends], Backend]] = {
     "internal": Backends.internal,
     "password_file": Backends.password_file,
     "http": Backends.http,
+    "oauth": Backends.oauth,
 }
 
 

@@ -72,6 +72,8 @@ class Chain:
         self.answers: OrderedDict[bytes, Answer] = OrderedDict()
         self.outcomes: Counter[tuple[str, str]] = Counter()
         """How often a backend said what: `allowed`, `refused`, `unknown`, `unavailable`."""
+        self.takes_tokens = any(getattr(each, "takes_tokens", False) for each in self.backends)
+        self.asks_internal = any(step.authentication.name == "internal" for step in self.steps)
         self._key = secrets.token_bytes(32)
         self._by_peer = any(getattr(each, "asks_for_peer", False) for each in self.backends)
 

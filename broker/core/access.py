@@ -76,6 +76,11 @@ class Clock(Protocol):
 class Others(Protocol):
     """What is needed of authentication.chain.Chain."""
 
+    takes_tokens: bool
+    """A password may be a token, which says itself who the user is."""
+    asks_internal: bool
+    """The store's users are among those who are asked who somebody is."""
+
     def authenticate(self, name: str, password: bytes | None, peer_is_loopback: bool, peer: str) -> User:
         """The user, of the store or of somebody else; a password of None is not asked for. AccessRefused, Undecided."""
 

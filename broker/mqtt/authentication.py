@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from broker.core.errors import AccessRefused
+from broker.core.undecided import Undecided
 from broker.mqtt.reasons import MqttError, Reason, protocol_error
 
 if TYPE_CHECKING:
@@ -72,7 +73,11 @@ class Authentication:
             if self.login is not None:
                 raise protocol_error("re-authentication while an authentication is going on")
             self.login = self.make()
-            return self.begin(data)
+            try:
+                return self.begin(data)
+            except Undecided:  # the same AUTH comes again
+                self.login = None
+                raise
         if self.login is None:
             raise protocol_error("AUTH continues what has not begun")
         return self.advance(data or b"")
@@ -87,7 +92,7 @@ class Authentication:
             raise MqttError(Reason.NOT_AUTHORIZED, refused.text) from None  # [MQTT-4.12.0-4], [MQTT-4.12.1-2]
         if login.user is None:
             return Step(Reason.CONTINUE_AUTHENTICATION, answer, None)
-        if self.user is not None and (login.user is not self.user or login.name_given != self.name_given):
+        if self.user is not None and (login.user.name != self.user.name or login.name_given != self.name_given):
             # Deviation: MQTT does not say it, but a session belongs to the user who opened it.
             raise MqttError(Reason.NOT_AUTHORIZED, "re-authentication as another user")
         self.user, self.name_given, self.login = login.user, login.name_given, None

@@ -48,6 +48,7 @@ cdef class MqttConnection(Connection):
     cdef public object connect                  # packets.Connect
     cdef public bint is_present                 # counted in core.presence
     cdef public object authentication           # enhanced authentication, or None
+    cdef public object expiry                   # timer: when the login ends, as a token's does; or None
     cdef public object username                 # as the client named itself, or None
     cdef public uint32_t keep_alive_s
     cdef public uint32_t packet_bytes_max       # the client's maximum packet size

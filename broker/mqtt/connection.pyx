@@ -69,6 +69,7 @@ cdef class MqttConnection(Connection):
             control.fail(self, error_for(error))
         except Undecided as undecided:
             self.await_decision(undecided.question)
+            self.counters.packets_received -= 1                         # it comes again
             at = self.packet_at
         except Exception as error:
             control.on_internal_error(self, error)
@@ -175,7 +176,7 @@ cdef class MqttConnection(Connection):
         if not self.user.may_write(self.vhost.name, "amq.topic", "exchange"):
             return False
         self.exchange = self.vhost.exchanges["amq.topic"]
-        self.incoming = Incoming(self.endpoint, self.number, self.version == 5)
+        self.incoming = self.incoming or Incoming(self.endpoint, self.number, self.version == 5)
         self.retained = self.vhost.retained
         self.publishes = True
         self.broker.publishing.add(self)
@@ -368,6 +369,10 @@ cdef class MqttConnection(Connection):
         self.rest(RESTS_FOR_DECISION)
         question.when_decided(partial(self.go_on, RESTS_FOR_DECISION))
 
+    def become(self, user):
+        """The same user by another login: what was answered to the last one is asked again."""
+        self.user, self.exchange = user, None
+
     def rest_for_disk(self):
         """More waits for the disk than may: read on when it has what the open batch holds."""
         if not self.rests & RESTS_FOR_DISK:
@@ -444,13 +449,10 @@ cdef int on_publish(MqttConnection connection, uint8_t first, const char* body, 
     cdef publish_t publish
     cdef message_t* message
     cdef int found = read_publish(first, body, length, length, connection.version == 5, &publish)
-    cdef bint may
-    if found != PUBLISH_OK:
-        connection.counters.packets_received += 1
-        raise_publish(found)
-    may = may_publish(connection, &publish)
     connection.counters.packets_received += 1
-    if not may:
+    if found != PUBLISH_OK:
+        raise_publish(found)
+    if not may_publish(connection, &publish):
         return 0
     if publish.payload_size > connection.message_bytes_max:
         raise MqttError(Reason.PACKET_TOO_LARGE, f"a payload of {publish.payload_size} bytes")
@@ -474,6 +476,7 @@ cdef bint begin(MqttConnection connection, uint8_t first, const char* body, size
     if publish.payload_size > connection.message_bytes_max:             # [MQTT-3.1.2-24] the other way round
         raise MqttError(Reason.PACKET_TOO_LARGE, f"a payload of {publish.payload_size} bytes")
     came = there - (publish.payload - body)
+    connection.counters.packets_received += 1
     if may_publish(connection, publish):
         message = connection.incoming.make_message(publish)
     else:
@@ -482,7 +485,6 @@ cdef bint begin(MqttConnection connection, uint8_t first, const char* body, size
             raise MemoryError
         publish.flags |= IS_DROPPED
     memcpy(message_body(message), publish.payload, came)
-    connection.counters.packets_received += 1
     connection.begun = message
     connection.begun_left = publish.payload_size - came
     connection.intake.bytes += message.body_size

@@ -15,7 +15,6 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from broker.core.undecided import Undecided
 from broker.mqtt import handshake, subscriptions, will
 from broker.mqtt.packets import (
     PINGRESP,
@@ -45,15 +44,6 @@ AWAIT_CONNECT, AWAIT_AUTH, RUNNING, CLOSED = range(4)
 def on_packet(connection: MqttConnection, first: int, body: bytes) -> None:
     """A whole packet. Raises MqttError, CoreError."""
     packet = check_flags(first)
-    try:
-        on_checked(connection, packet, body)
-    except Undecided:
-        connection.counters.packets_received -= 1  # it comes again
-        raise
-
-
-def on_checked(connection: MqttConnection, packet: Packet, body: bytes) -> None:
-    """… whose first byte is right."""
     if connection.state == AWAIT_CONNECT:
         if packet is not Packet.CONNECT:  # [MQTT-3.1.0-1]
             raise protocol_error(f"{packet.name} comes before CONNECT")
@@ -217,6 +207,9 @@ def release(connection: MqttConnection) -> None:
     endpoint.on_closed(connection)
     connection.broker.publishing.discard(connection)
     connection.authentication = None
+    if connection.expiry is not None:
+        connection.expiry.cancel()
+        connection.expiry = None
     if connection.is_present:
         connection.is_present = False
         if connection.broker.events.wanted:

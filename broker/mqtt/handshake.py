@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from broker.core.errors import AccessRefused, LimitExceeded
 from broker.core.events import connection_fields, tell_login
 from broker.mqtt import control, will
-from broker.mqtt.authentication import Authentication, Step
+from broker.mqtt.authentication import Authentication, Mechanism, Step
+from broker.mqtt.oauthbearer import OAuthBearer
 from broker.mqtt.packets import Connect, decode_auth, decode_connect, encode_auth, encode_connack
 from broker.mqtt.properties import Properties
 from broker.mqtt.reasons import VERSION_5, MqttError, Reason, protocol_error
@@ -41,15 +42,16 @@ def on_connect(connection: MqttConnection, body: bytes) -> None:
     if properties.authentication_method is not None:
         authentication = Authentication(mechanisms(connection), properties.authentication_method)
         connection.authentication = authentication
+        step = advance(connection, lambda: authentication.begin(properties.authentication_data))
         connection.state = control.AWAIT_AUTH
-        go_on(connection, authentication.begin(properties.authentication_data))
+        go_on(connection, step)
         return
     vhost_name = log_in(connection, connect)
     enter(connection, vhost_name)
     accept(connection, connect)
 
 
-def mechanisms(connection: MqttConnection) -> dict[str, Callable[[], ScramServer]]:
+def mechanisms(connection: MqttConnection) -> dict[str, Callable[[], Mechanism]]:
     """The authentication methods that are offered (MQTT 5 §4.12)."""
 
     def scram() -> ScramServer:
@@ -60,7 +62,22 @@ def mechanisms(connection: MqttConnection) -> dict[str, Callable[[], ScramServer
             account=lambda name: vhost_and_user(name, connection.endpoint.vhost_name)[1],
         )
 
-    return {ScramServer.name: scram}
+    def bearer() -> OAuthBearer:
+        assert connection.connect is not None or connection.user is not None
+        return OAuthBearer(
+            connection.broker.access,
+            is_loopback(connection.peer),
+            host_of(connection.peer),
+            account=lambda name: vhost_and_user(name, connection.endpoint.vhost_name)[1],
+        )
+
+    others = connection.broker.access.others
+    offered: dict[str, Callable[[], Mechanism]] = {}
+    if others is None or others.asks_internal:
+        offered[ScramServer.name] = scram
+    if others is not None and others.takes_tokens:
+        offered[OAuthBearer.name] = bearer
+    return offered
 
 
 def on_auth(connection: MqttConnection, body: bytes) -> None:
@@ -68,15 +85,19 @@ def on_auth(connection: MqttConnection, body: bytes) -> None:
     auth = decode_auth(connection.version, body)
     if connection.authentication is None:
         raise protocol_error("AUTH without an authentication method in CONNECT")  # [MQTT-4.12.0-6], [MQTT-4.12.1-1]
+    go_on(connection, advance(connection, lambda: connection.authentication.on_auth(auth)))
+
+
+def advance(connection: MqttConnection, call: Callable[[], Step]) -> Step:
+    """One step of enhanced authentication; a refusal is counted, and told. Raises MqttError, Undecided."""
     try:
-        step = connection.authentication.on_auth(auth)
+        return call()
     except MqttError as error:
         if error.reason == Reason.NOT_AUTHORIZED:
             login = connection.authentication.login
             name = login.name_given if login is not None else ""
             refuse(connection, name, connection.authentication.method, error.text)
         raise
-    go_on(connection, step)
 
 
 def go_on(connection: MqttConnection, step: Step) -> None:
@@ -85,10 +106,15 @@ def go_on(connection: MqttConnection, step: Step) -> None:
     if step.user is not None and connect is not None:
         vhost_name, _ = vhost_and_user(authentication.name_given, connection.endpoint.vhost_name)
         connection.user, connection.username = step.user, authentication.name_given
+        step.user.may_access(vhost_name)  # asked before anything is told: the whole packet may come again
         tell_login(connection.broker.events, connection, step.user.name, authentication.method)
         enter(connection, vhost_name)
         accept(connection, connect, step.data)
         return
+    if step.user is not None:
+        tell_login(connection.broker.events, connection, step.user.name, authentication.method)
+        connection.become(step.user)
+        watch_expiry(connection)
     said = Properties(authentication_method=authentication.method, authentication_data=step.data or None)
     connection.write(encode_auth(step.reason, said, connection.packet_bytes_max))  # [MQTT-4.12.0-2], [MQTT-4.12.0-5]
 
@@ -141,7 +167,20 @@ def enter(connection: MqttConnection, vhost_name: str) -> None:
         text = f"access to vhost '{vhost_name}' refused for user '{connection.user.name}'"
         raise MqttError(Reason.NOT_AUTHORIZED, text)
     connection.vhost = vhost
+    watch_expiry(connection)
     connection.endpoint.prepare(vhost)
+
+
+def watch_expiry(connection: MqttConnection) -> None:
+    """A user whom a token names is one for as long as the token says; again after each re-authentication."""
+    if connection.expiry is not None:
+        connection.expiry.cancel()
+        connection.expiry = None
+    if connection.user.expires_ms:
+        error = MqttError(Reason.MAXIMUM_CONNECT_TIME, "the credentials have expired")
+        connection.expiry = connection.broker.clock.call_at(
+            connection.user.expires_ms, lambda: control.fail(connection, error)
+        )
 
 
 def vhost_and_user(username: str, vhost_name: str) -> tuple[str, str]:

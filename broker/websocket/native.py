@@ -234,9 +234,16 @@ class NativeConnection(PythonConnection):
         assert self.client.user is not None
         name = self.client.user.name
         self._stop_login_timer()
+        if self.client.user.expires_ms:
+            self.login_timer = self.endpoint.clock.call_at(self.client.user.expires_ms, self._on_expired)
         self.say(
             Welcome(id=request.id, server=f"Hubbub {VERSION}", user=name, vhost=request.vhost, version=DIALECT_VERSION)
         )
+
+    def _on_expired(self) -> None:
+        """The token that named the user says no longer so."""
+        self.login_timer = None
+        self.output.close_with(POLICY_VIOLATION, "the credentials have expired")
 
     def _on_publish(self, client: Client, request: Publish) -> None:
         exchange, key = translate.destination(request)

@@ -159,7 +159,7 @@ def test_a_user_for_the_machine_itself_comes_from_there_only(connection, peer, l
 
 def test_a_new_secret_is_checked_for_the_same_user(connection):
     mechanism = sasl.MECHANISMS["PLAIN"](connection)
-    mechanism.respond("\0alice\0s3crét".encode())
+    connection.user = mechanism.respond("\0alice\0s3crét".encode())
     connection.broker.access.set_password("alice", b"new")
     mechanism.update_secret(b"new")
     with pytest.raises(AccessRefused):

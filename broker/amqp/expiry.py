@@ -1,0 +1,33 @@
+"""A user whom a token names is one for as long as the token says.
+
+Owns the timer of one connection, which each `update-secret` sets anew, and what is said at the end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from broker.amqp.states import CLOSED, CLOSING
+from broker.amqp.translate import AmqpError
+
+if TYPE_CHECKING:
+    from broker.amqp.negotiation import Negotiation
+
+
+def watch_expiry(negotiation: Negotiation) -> None:
+    """From now on, or no more where the user does not expire."""
+    if negotiation.expiry is not None:
+        negotiation.expiry.cancel()
+        negotiation.expiry = None
+    connection = negotiation.connection
+    if connection.user.expires_ms:
+        negotiation.expiry = connection.broker.clock.call_at(
+            connection.user.expires_ms, lambda: on_expired(negotiation)
+        )
+
+
+def on_expired(negotiation: Negotiation) -> None:
+    """The token was not renewed in time: 320, after which clients connect again."""
+    negotiation.expiry = None
+    if negotiation.connection.state not in (CLOSING, CLOSED):
+        negotiation.fail(AmqpError(320, "the credentials have expired"))
