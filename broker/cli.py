@@ -15,7 +15,21 @@ import click
 
 from broker import config, logs
 from broker.authentication.backend import SetupError
-from broker.commands import connections, definitions, lists, messages, operation, policies, traces, users, vhosts
+from broker.commands import (
+    checks,
+    completion,
+    connections,
+    definitions,
+    lists,
+    messages,
+    moving,
+    objects,
+    operation,
+    policies,
+    traces,
+    users,
+    vhosts,
+)
 from broker.commands.api import Api
 from broker.net.listener import ListenError
 from broker.net.tls import TlsError
@@ -24,7 +38,11 @@ from storage.errors import StoreError, StoreLockedError
 
 FAMILIES = (
     lists,
+    checks,
     messages,
+    moving,
+    objects,
+    completion,
     connections,
     users,
     vhosts,

@@ -18,6 +18,7 @@ from urllib.parse import quote
 import click
 
 TIMEOUT_S = 60.0
+NOT_WELL = 503
 
 
 class CommandFailed(click.ClickException):
@@ -59,6 +60,19 @@ class Api:
         except (ValueError, AttributeError):
             reason = error.reason
         return f"the broker refused ({error.code}): {reason}"
+
+    def health(self, path: str) -> Any:
+        """A health check: what is not well is an answer, too (503)."""
+        request = urllib.request.Request(f"{self.url}/api/{path}", headers={"Authorization": self.login})
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+                return json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            if error.code == NOT_WELL:
+                return json.loads(error.read())
+            raise CommandFailed(self.reason(error)) from None
+        except (OSError, ValueError) as error:
+            raise CommandFailed(f"no broker answers on {self.url}: {getattr(error, 'reason', error)}") from None
 
     def get(self, path: str) -> Any:
         """GET."""

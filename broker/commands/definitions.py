@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
 from broker.commands.api import Api, CommandFailed, asks_broker, path_of
+from broker.commands.progress import progress
 
 Row = dict[str, Any]
 
@@ -30,6 +31,10 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "queues": ("vhost", "name"),
     "bindings": ("vhost", "source", "destination_type", "destination", "routing_key", "arguments"),
 }
+MANY = ("exchanges", "queues", "bindings")
+"""In the order in which they need each other."""
+SLICE = 1000
+"""Rows of one request."""
 OPERATOR_POLICY = "operator_policy"
 NOT_COMPARED = {"password_hash", "hashing_algorithm", "limits"}
 """A user's hash differs whenever it was set: the same password may have another one."""
@@ -77,9 +82,24 @@ def import_definitions(api: Api, file: Any, dry_run: bool, prune: bool) -> None:
         click.echo("nothing to change")
     if dry_run:
         return
-    api.post("definitions", wanted)
+    parts = list(pieces(wanted))
+    with progress("definitions", sum(count for _, count in parts)) as advance:
+        for part, count in parts:
+            api.post("definitions", part)
+            advance(count)
     if prune:
         remove(api, extra)
+
+
+def pieces(document: Row) -> Iterator[tuple[Row, int]]:
+    """The document in parts that can go in one after the other, each with its rows: what may be much, in slices."""
+    first = {name: rows for name, rows in document.items() if name not in MANY}
+    yield first, sum(len(rows) for rows in first.values() if isinstance(rows, list))
+    for section in MANY:
+        rows = document.get(section, [])
+        for start in range(0, len(rows), SLICE):
+            part = rows[start : start + SLICE]
+            yield {section: part}, len(part)
 
 
 def unfolded(document: Row) -> Row:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 import click
 
@@ -63,11 +64,26 @@ def list_group() -> None:
 def add_list(name: str, path: str, columns: tuple[str, ...], of_vhost: bool) -> None:
     """One command below `list`."""
 
-    def listed(api: Api, as_json: bool, vhost: str | None = None) -> None:
+    def listed(
+        api: Api,
+        as_json: bool,
+        chosen: str | None,
+        sort: str | None,
+        name: str | None = None,
+        vhost: str | None = None,
+    ) -> None:
         place = f"{path}/{path_of(vhost)}" if vhost is not None else path
-        show(api.get(place), columns, as_json)
+        query = {"name": name, "use_regex": "true" if name else None, "columns": chosen if as_json else None}
+        if sort:
+            query |= {"sort": sort.removeprefix("-"), "sort_reverse": str(sort.startswith("-")).lower()}
+        asked = urlencode({key: value for key, value in query.items() if value is not None})
+        show(api.get(f"{place}?{asked}"), chosen.split(",") if chosen else columns, as_json)
 
     command: Callable[..., None] = json_option(listed)
+    command = click.option("--sort", help="By this column; with - before it, the greatest first.")(command)
+    command = click.option("--columns", "chosen", help="name,messages,message_stats.publish_details.rate")(command)
+    if "name" in columns:
+        command = click.option("--name", help="Only those whose name this regular expression finds.")(command)
     if of_vhost:
         command = click.option("--vhost", default=None, help="Only those of this virtual host.")(command)
     list_group.command(name, help=f"List {name.replace('-', ' ')}.")(asks_broker(command))

@@ -32,6 +32,16 @@ def set_tags(api: Api, name: str, tags: tuple[str, ...]) -> None:
     api.put(path_of("users", name), {"tags": list(tags)})
 
 
+@user.command("password")
+@click.argument("name")
+@click.password_option("--new-password", help="Asked for where it is not given.")
+@asks_broker
+def set_password(api: Api, name: str, new_password: str) -> None:
+    """Give user NAME another password; its tags stay."""
+    tags = api.get(path_of("users", name))["tags"]
+    api.put(path_of("users", name), {"password": new_password, "tags": tags})
+
+
 @user.command("delete")
 @click.argument("name")
 @asks_broker
