@@ -1,6 +1,6 @@
 // Which page is shown, and when it is drawn again.
 //
-// A page is { title, group, tags, parent, load: async here => data, show: here => element }. `here` is where the reader is and what
+// A page is { title, group, tags, parent, every, load: async here => data, show: here => element }; `every`: after so many ms again. `here` is where the reader is and what
 // may be done: { name, parameters, query, scope, scoped, summary, data, go, leave, act, attempt, say, who }.
 import { get, place } from "./api.js"
 import { sample, since } from "./charts.js"
@@ -97,7 +97,7 @@ async function render() {
     if (drawn !== location.hash.split("?")[0]) draw("", element("div", {}, empty(error.message, "It may be gone, or not yours to see.")))
   }
   menu(page)
-  if (!document.hidden) waiting = setTimeout(render, Math.max(REFRESH_MS, REST * (performance.now() - began)))
+  if (!document.hidden) waiting = setTimeout(render, Math.max(page.every ?? REFRESH_MS, REST * (performance.now() - began)))
 }
 
 function draw(where, made) {

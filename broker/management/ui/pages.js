@@ -8,9 +8,10 @@ import { overview } from "./views/overview.js"
 import { policies } from "./views/policies.js"
 import { queue, queues } from "./views/queues.js"
 import { socket } from "./views/socket.js"
+import { trace, traced } from "./views/trace.js"
 import { user, users } from "./views/users.js"
 import { vhost, vhosts } from "./views/vhosts.js"
 
 export const GROUPS = ["Broker", "MQTT", "Tools", "Administration"]
-export const PAGES = { overview, connections, exchanges, graph, queues, sessions, subscriptions, retained, socket, users, vhosts, policies,
-  definitions, connection, exchange, queue, session, user, vhost }
+export const PAGES = { overview, connections, exchanges, graph, queues, sessions, subscriptions, retained, socket, trace, users, vhosts, policies,
+  definitions, connection, exchange, queue, session, user, vhost, traced }
