@@ -77,6 +77,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Every packet but PUBLISH, and of that what stands before its payload; below `read_bytes_max`."""
     mqtt_topic_levels_max: int = 128
     """Levels of a topic name or filter."""
+    mqtt_topic_bytes_max: int = 65_535
+    """Octets of a topic name or filter; MQTT itself ends at 65,535."""
     mqtt_subscriptions_per_session_max: int = 1_048_576
 
     # ── WebSocket ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from broker.management.listing import every
 from broker.management.login_metrics import login_metrics
+from broker.management.mqtt_metrics import mqtt_metrics
 from broker.management.observed import ObservedServer
 from broker.management.rabbitmq_metrics import AGGREGATED, PER_OBJECT, RabbitmqMetrics
 from broker.management.resources.overview import totals
@@ -34,6 +35,7 @@ class BrokerMetrics(Collector):
         yield from self._websockets()
         yield from self._certificates()
         yield from login_metrics(self.server.broker.access, self.server.audit)
+        yield from mqtt_metrics(self.server.observed_mqtt)
         yield from self._ledger()
         yield from self._retained()
         yield from self._store()

@@ -85,6 +85,12 @@ class ObservedBroker(Protocol):
 class ObservedMqtt(Protocol):
     """MQTT in its own words: facts by name, which become JSON as they are. `mqtt.observed.Observed`."""
 
+    def counts(self) -> dict[str, int]:
+        """What has happened since the start, by name."""
+
+    def refusals(self) -> Iterator[tuple[str, str, int]]:
+        """What clients were refused: packet, reason, how often."""
+
     def sessions(self) -> Iterator[dict[str, Any]]:
         """Every session."""
 

@@ -8,6 +8,8 @@ from broker.mqtt.codec cimport PUBACK, PUBREC, PUBREL, store32
 from broker.mqtt.session cimport Session
 from broker.wire.output cimport Output, output_room, output_written
 
+from broker.mqtt.reasons import Reason
+
 cdef enum:
     CAPACITY_MIN = 16
     QUOTA_EXCEEDED = 0x97
@@ -93,7 +95,7 @@ cdef int note_refused(Answers answers, size_t index) except -1:
     """A message was not taken: MQTT 5 has a word for that, MQTT 3 only the end."""
     cdef uint32_t* answer = &answers.ring[(answers.head + index) & (answers.capacity - 1)]
     cdef uint32_t kind = answer[0] >> 16 & 15
-    answers.counters.publish_refused += 1
+    answers.counters.refuse_publish(Reason.QUOTA_EXCEEDED)
     if not answers.is_5 or (kind != PUBACK and kind != PUBREC):
         answers.connection.on_refused()
     elif kind == PUBREC:

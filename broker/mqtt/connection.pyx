@@ -165,7 +165,7 @@ cdef class MqttConnection(Connection):
 
     def refuse_publish(self, int qos, uint16_t packet_id, reason):
         """One message that may not be published: MQTT 5 says so where there is an answer, MQTT 3 closes."""
-        self.counters.publish_refused += 1
+        self.counters.refuse_publish(reason)
         if self.version != 5:
             raise MqttError(reason, f"a PUBLISH was refused: {reason.text}")
         if qos:

@@ -166,7 +166,9 @@ def fail(connection: MqttConnection, error: MqttError) -> None:
 
 def disconnect(connection: MqttConnection, reason: Reason, text: str = "", version: int = 0) -> None:
     """Say why, and close."""
-    if connection.state in (AWAIT_CONNECT, AWAIT_AUTH):
+    is_early = connection.state in (AWAIT_CONNECT, AWAIT_AUTH)
+    connection.counters.refuse("CONNECT" if is_early else "DISCONNECT", reason)
+    if is_early:
         version = version or connection.version
         if version:
             properties = Properties(reason_string=text or None) if version == 5 and connection.wants_reasons else None

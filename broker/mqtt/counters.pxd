@@ -29,3 +29,5 @@ cdef class Counters:
     cdef public uint64_t subscriptions_refused
     cdef public uint64_t wills_published
     cdef public uint64_t wills_refused
+    # what a client was told, or would have been in MQTT 5: (what it asked, reason code) → how often
+    cdef readonly dict refusals

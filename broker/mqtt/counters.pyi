@@ -1,5 +1,9 @@
 """Typed signatures of `counters.pyx`."""
 
+from broker.mqtt.reasons import Reason
+
+COUNTED: tuple[str, ...]
+
 class Counters:
     """Of all MQTT connections and sessions of the broker."""
 
@@ -27,3 +31,8 @@ class Counters:
     subscriptions_refused: int
     wills_published: int
     wills_refused: int
+    def as_dict(self) -> dict[str, int]: ...
+    @property
+    def refusals(self) -> dict[tuple[str, Reason], int]: ...
+    def refuse(self, asked: str, reason: Reason) -> None: ...
+    def refuse_publish(self, reason: Reason) -> None: ...

@@ -56,6 +56,7 @@ class Endpoint:
         self.control_bytes_max: int = limits.mqtt_control_packet_bytes_max
         self.open_batch_bytes_max: int = limits.open_batch_bytes_max
         self.topic_levels_max: int = limits.mqtt_topic_levels_max
+        self.topic_bytes_max: int = limits.mqtt_topic_bytes_max
         self.subscriptions_max: int = limits.mqtt_subscriptions_per_session_max
         self.connect_rate.use(settings.connections_per_second_max)
         self.keep_alives.handshake_timeout_ms = limits.handshake_timeout_ms
@@ -90,5 +91,7 @@ class Endpoint:
         """A topic name that a client publishes to. Raises MqttError."""
         if topic.count(b"/") >= self.topic_levels_max:
             raise MqttError(Reason.TOPIC_NAME_INVALID, f"a topic has more than {self.topic_levels_max} levels")
+        if len(topic) > self.topic_bytes_max:
+            raise MqttError(Reason.TOPIC_NAME_INVALID, f"a topic has more than {self.topic_bytes_max} bytes")
         if not may_publish(topic):
             raise MqttError(Reason.TOPIC_NAME_INVALID, "topics below $SYS are the broker's own")

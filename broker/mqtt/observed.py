@@ -31,6 +31,17 @@ class Observed:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
 
+    # ── counts ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def counts(self) -> dict[str, int]:
+        """What has happened since the start, by name (`counters.pxd` says what each counts)."""
+        return self.endpoint.counters.as_dict()
+
+    def refusals(self) -> Iterator[tuple[str, str, int]]:
+        """What clients were refused: the packet (DISCONNECT: the connection itself), the reason in words, how often."""
+        for (asked, reason), count in list(self.endpoint.counters.refusals.items()):
+            yield asked, reason.text, count
+
     # ── sessions ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def sessions(self) -> Iterator[dict[str, Any]]:

@@ -77,12 +77,11 @@ def subscribe(connection: MqttConnection, asked: Subscription, identifier: int |
     try:
         check(connection, held, known is None)
         add(session, held)
-    except MqttError as error:
+    except (MqttError, CoreError) as error:
+        reason = error.reason if isinstance(error, MqttError) else reason_for(error)
         session.sessions.counters.subscriptions_refused += 1
-        return error.reason, []
-    except CoreError as error:
-        session.sessions.counters.subscriptions_refused += 1
-        return reason_for(error), []
+        session.sessions.counters.refuse("SUBSCRIBE", reason)
+        return reason, []
     session.sessions.write(session)
     return Reason(held.qos), retained_for(session, held, known is None)
 
@@ -100,7 +99,7 @@ def check(connection: MqttConnection, held: Held, is_new: bool) -> None:
     sessions, vhost = session.sessions, session.vhost
     if is_new and len(session.subscriptions) >= sessions.subscriptions_max:
         raise MqttError(Reason.QUOTA_EXCEEDED)
-    if held.topic_filter.count(b"/") >= sessions.topic_levels_max:
+    if len(held.topic_filter) > sessions.topic_bytes_max or held.topic_filter.count(b"/") >= sessions.topic_levels_max:
         raise MqttError(Reason.TOPIC_FILTER_INVALID)
     if held.share_name == b"":
         name = held.topic_filter.decode()

@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from broker.core.message import Message
 from broker.management.app import Management, credentials, is_loopback
 from broker.management.metrics import exposition
+from broker.mqtt.reasons import Reason
 from tests.support.peer import Core, Peer
 from tests.unit.management.conftest import Api, Client, ObservedCore, login
 
@@ -107,6 +108,7 @@ async def test_prometheus_reads_metrics(server: ObservedCore, core: Core, peer: 
         peer.publish("orders", b"m")
     core.vhost.retained.keep(Message(b"amq.topic", b"a", b"\0\0", b"kept"))
     core.broker.raise_alarm("disk", "the disk is full")
+    server.mqtt.counters.refuse("SUBSCRIBE", Reason.QUOTA_EXCEEDED)
     async with TestClient(TestServer(Management(server).metrics())) as client:
         text = await (await client.get("/metrics")).text()
         per_object = await (await client.get("/metrics/per-object")).text()
@@ -118,6 +120,8 @@ async def test_prometheus_reads_metrics(server: ObservedCore, core: Core, peer: 
     assert 'hubbub_exchange_messages_total{event="published"} 3.0' in text
     assert "hubbub_messages_ready 3.0" in text
     assert "hubbub_connections_refused_total 1.0" in text
+    assert 'hubbub_mqtt_refused_total{packet="SUBSCRIBE",reason="quota exceeded"} 1.0' in text
+    assert 'hubbub_mqtt_events_total{event="dropped_offline"} 0.0' in text
     assert "hubbub_retained_messages 1.0" in text
     assert 'hubbub_retained_total{event="refused"} 0.0' in text
     assert "hubbub_begun_bytes 0.0" in text

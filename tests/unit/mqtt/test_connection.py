@@ -3,64 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from broker.config import Mqtt
-from broker.mqtt.connection import MqttConnection
-from broker.mqtt.endpoint import Endpoint
-from broker.wire.output import Output
 from tests.support import mqtt_codec as codec
-from tests.support.mqtt_codec import V5, V311, Filter, Packet
+from tests.support.mqtt_codec import V5, V311, Filter
+from tests.support.mqtt_peer import MqttPeer, MqttPeers
 from tests.support.peer import Core
-
-
-class MqttPeer:
-    """A client: `feed` gives bytes, which come in pieces of `size`; `heard` is what the broker has said since."""
-
-    def __init__(self, core: Core, endpoint: Endpoint, version: int) -> None:
-        self.core = core
-        self.version = version
-        self.connection = MqttConnection(core.broker, endpoint)
-        self.connection.peer = "127.0.0.1:1"
-        self.connection.attach(Output(None, 1 << 20))
-        self.connection.opened()
-        self.waiting = b""
-        self.said = b""
-
-    def feed(self, data: bytes, size: int = 1 << 20) -> None:
-        for at in range(0, len(data), size):
-            self.waiting += data[at : at + size]
-            taken = self.connection.feed(self.waiting)
-            self.waiting = self.waiting[taken:]
-
-    def heard(self) -> list[Packet]:
-        self.core.commit()
-        if self.waiting:
-            self.feed(b"", 1)
-        self.said += self.connection.output.take()
-        packets = []
-        while (found := codec.read_packet(self.version, self.said)) is not None:
-            packets.append(found[0])
-            self.said = self.said[found[1] :]
-        return packets
-
 
 Connect = Callable[..., MqttPeer]
 
 
 @pytest.fixture
 def connect(core: Core) -> Connect:
-    endpoint = Endpoint(core.broker, core.limits, Mqtt())
-    endpoint.restore()
-
-    def make(client_id: str = "", version: int = V5, **options: Any) -> MqttPeer:
-        peer = MqttPeer(core, endpoint, version)
-        peer.feed(codec.connect(version, client_id, **options))
-        return peer
-
-    return make
+    return MqttPeers(core).connect
 
 
 @pytest.mark.parametrize("version", [V311, V5])
