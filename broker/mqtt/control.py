@@ -222,7 +222,7 @@ def release(connection: MqttConnection) -> None:
         connection.counters.connections_closed += 1
     if session is not None and session.connection is connection:
         session.detach()
-        will.schedule(session)
+        will.schedule(session, connection.broker.clock.now_ms)
         session.sessions.close(session)
 
 

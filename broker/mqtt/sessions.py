@@ -229,12 +229,19 @@ class Sessions:
             vhost = self.broker.vhosts.get(value["vhost"])
             if vhost is not None:
                 self.restore_session(vhost, value, states.get((value["vhost"], value["client_id"])))
+        for value in values:  # when everybody is there who may have subscribed to the wills
+            session = self.by_name.get((value["vhost"], value["client_id"]))
+            if session is not None:
+                away_since_ms = value["away_since_ms"]
+                since_ms = self.clock.now_ms if away_since_ms is None else away_since_ms
+                will.schedule(session, since_ms)
+                self.watch_expiry(session, since_ms)
         for vhost in self.broker.vhosts.values():
             vhost.shares.drop_unclaimed()
         return len(self.by_name)
 
     def restore_session(self, vhost: VirtualHost, value: dict[str, Any], state: dict[str, Any] | None) -> None:
-        """One session from its record."""
+        """One session from its record; its will and its expiry are for later."""
         session = Session(self, vhost, value["client_id"])
         self.by_name[vhost.name, session.client_id] = session
         session.expiry_interval_s = self.limited(value["expiry_interval_s"])
@@ -249,13 +256,9 @@ class Sessions:
             if session.queue is not None:
                 session.queue.next_position = max(session.queue.next_position, session.position_ceiling)
         session.keep_state()
-        away_since_ms = value["away_since_ms"]
         if value["will"] is not None:
             user, *rest = value["will"]
             session.will = will.PendingWill(self.broker.access.users.get(user), *rest)
-            will.schedule(session)
-        if not session.ended:
-            self.watch_expiry(session, self.clock.now_ms if away_since_ms is None else away_since_ms)
 
 
 def queue_name(client_id: str) -> str:

@@ -61,16 +61,16 @@ def pending(will: Will, user: Any) -> PendingWill:
     return PendingWill(user, will.topic, will.payload, raw, will.qos, will.retain, delay_s)
 
 
-def schedule(session: Session) -> None:
-    """The client is gone without a word: the will is due after its delay, or with the session's end [MQTT-3.1.3-9]."""
+def schedule(session: Session, since_ms: int) -> None:
+    """The client is gone without a word, since then: the will is due after its delay, or with the session's end
+    [MQTT-3.1.3-9]."""
     will = session.will
     if will is None:
         return
     if will.delay_s == 0 or session.expiry_interval_s == 0:
         publish(session)
         return
-    clock = session.sessions.clock
-    will.timer = clock.call_at(clock.now_ms + will.delay_s * 1000, lambda: publish(session))
+    will.timer = session.sessions.clock.call_at(since_ms + will.delay_s * 1000, lambda: publish(session))
 
 
 def publish(session: Session) -> None:
