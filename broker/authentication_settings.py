@@ -67,6 +67,15 @@ class OAuth(Section, frozen=True):
     """Who signs the certificate of `jwks_url`; null: whom the system trusts."""
 
 
+class CertificateLogin(Section, frozen=True):
+    """Users whom a client's certificate names; it must be verified (`tls.verify`)."""
+
+    name: Literal["common_name", "dns", "email", "uri"] = "common_name"
+    """Which name in the certificate is the user's: the subject's, or the first alternative name of a kind."""
+    mqtt: bool = False
+    """MQTT clients that give no password are whom their certificate names."""
+
+
 class Authentication(Section, frozen=True):
     """Who is asked who a user is, and what they may."""
 
@@ -76,6 +85,7 @@ class Authentication(Section, frozen=True):
     """How long one backend may take; then the next is asked."""
     cache_s: Annotated[int, Meta(ge=1, le=86_400)] = 15
     """How long a login, or a right that a backend granted or refused, is believed without asking again."""
+    certificate: CertificateLogin = field(default_factory=CertificateLogin)
     password_file: PasswordFile = field(default_factory=PasswordFile)
     http: Http = field(default_factory=Http)
     oauth: OAuth = field(default_factory=OAuth)

@@ -391,6 +391,8 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "tls", f"expected {ports} as well: without it no listener uses the certificate"
     if tls.verify != "none" and not tls.ca:
         yield "tls.verify", f"expected tls.ca as well, to verify clients as `{tls.verify}`"
+    if settings.authentication.certificate.mqtt and tls.verify == "none":
+        yield "authentication.certificate.mqtt", "expected tls.verify as well: nobody shows a certificate without it"
     for key, proxies in (
         ("websocket.trusted_proxies", settings.websocket.trusted_proxies),
         ("proxy_protocol.trusted", settings.proxy_protocol.trusted),

@@ -153,6 +153,7 @@ class Server:
         """Whoever else knows users. SetupError."""
         waiting_max = self.settings.limits.logins_waiting_max
         access = self.broker.access
+        access.certificate_name = self.settings.authentication.certificate.name
         self.authentication = chain_of(
             self.settings.authentication, access, self.clock, waiting_max=waiting_max, enter=self.turn.enter
         )
@@ -266,7 +267,10 @@ class Server:
 
     def _mqtt_factory(self) -> Callable[[Listener], Connection]:
         """Makes connections of the MQTT dialect, whose sessions are restored by now."""
-        self.mqtt = MqttEndpoint(self.broker, self.settings.limits, self.settings.mqtt)
+        certificate_is_login = self.settings.authentication.certificate.mqtt
+        self.mqtt = MqttEndpoint(
+            self.broker, self.settings.limits, self.settings.mqtt, certificate_is_login=certificate_is_login
+        )
         self.mqtt.restore()
         self.observed_mqtt = ObservedMqtt(self.mqtt)
         self.store.sync()

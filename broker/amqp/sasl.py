@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from broker.core.certificate_login import name_in
 from broker.core.errors import AccessRefused, TableError
 from broker.core.properties import decode_table
 
@@ -74,22 +75,17 @@ class AmqPlain(Mechanism):
 
 
 class External(Mechanism):
-    """RFC 4422 appendix A: the common name of the certificate that the peer proved in the TLS handshake is the user."""
+    """RFC 4422 appendix A: the user is named by the certificate that the peer proved in the TLS handshake."""
 
     name = "EXTERNAL"
 
     def respond(self, _response: bytes) -> Any:
         """See Mechanism."""
-        certificate = self.connection.tls.getpeercert() if self.connection.tls is not None else None
-        if not certificate:
-            raise AccessRefused("EXTERNAL without a client certificate")
-        names = [value for part in certificate["subject"] for key, value in part if key == "commonName"]
-        if not names:
-            raise AccessRefused("the client certificate has no common name")
-        self.user_name = names[0]
-        return self.connection.broker.access.admit_external(
-            names[0], is_loopback(self.connection.peer), host_of(self.connection.peer)
-        )
+        connection = self.connection
+        access = connection.broker.access
+        certificate = connection.tls.getpeercert() if connection.tls is not None else None
+        self.user_name = name_in(certificate, access.certificate_name)
+        return access.admit_external(self.user_name, is_loopback(connection.peer), host_of(connection.peer))
 
     def update_secret(self, secret: bytes) -> User:
         """A certificate can't be replaced by a secret."""

@@ -32,6 +32,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from broker.core import scram_verifier
+from broker.core.certificate_login import COMMON_NAME
 from broker.core.errors import AccessRefused, NotFound, PreconditionFailed
 from broker.core.events import Events
 from broker.core.scram_verifier import Verifier
@@ -203,6 +204,8 @@ class Access:
         self.failures = Failures(clock)
         self.others: Others | None = None
         """Who else knows users; None: the store's users are all."""
+        self.certificate_name = COMMON_NAME
+        """Which name of a client's certificate is the user's: see core.certificate_login."""
         self.hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
         self.memory_hash = hashlib.blake2b(key=secrets.token_bytes(32))
         self.nobody_key = secrets.token_bytes(32)

@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 class Endpoint:
     """One per broker. Makes nothing by itself."""
 
-    def __init__(self, broker: Broker, limits: Any, settings: Any) -> None:
-        """`limits`: limits.Limits; `settings`: config.Mqtt."""
+    def __init__(self, broker: Broker, limits: Any, settings: Any, *, certificate_is_login: bool = False) -> None:
+        """`limits`: limits.Limits; `settings`: config.Mqtt.
+
+        `certificate_is_login`: who gives no password is whom the client's certificate names.
+        """
         self.broker = broker
+        self.certificate_is_login = certificate_is_login
         self.counters = Counters()
         self.connect_rate = ConnectRate(broker.clock, settings.connections_per_second_max)
         self.sys_topics = SysTopics(

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from broker.core.certificate_login import name_in
 from broker.core.errors import AccessRefused, LimitExceeded
 from broker.core.events import connection_fields, tell_login
 from broker.mqtt import control, will
@@ -124,8 +125,16 @@ def log_in(connection: MqttConnection, connect: Connect) -> str:
     endpoint, access = connection.endpoint, connection.broker.access
     loopback = is_loopback(connection.peer)
     vhost_name, name, mechanism = endpoint.vhost_name, endpoint.anonymous_user, "ANONYMOUS"
+    certificate = None
+    if endpoint.certificate_is_login and connect.password is None and connection.tls is not None:
+        certificate = connection.tls.getpeercert()
     try:
-        if connect.username is None:
+        if certificate:
+            mechanism, name = "EXTERNAL", ""
+            vhost_name, _ = vhost_and_user(connect.username or "", vhost_name)
+            name = name_in(certificate, access.certificate_name)
+            connection.user = access.admit_external(name, loopback, host_of(connection.peer))
+        elif connect.username is None:
             if endpoint.anonymous == "never" or (endpoint.anonymous == "loopback" and not loopback):
                 raise AccessRefused("a user name is needed")
             connection.user = access.admit_external(endpoint.anonymous_user, loopback, host_of(connection.peer))

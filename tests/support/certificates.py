@@ -34,13 +34,19 @@ class Authority:
         return self.directory / "ca.pem"
 
     def issue(
-        self, name: str, subject: str | None = None, *, hosts: Sequence[str] = (), days: int = 2
+        self,
+        name: str,
+        subject: str | None = None,
+        *,
+        hosts: Sequence[str] = (),
+        days: int = 2,
+        others: Sequence[str] = (),
     ) -> tuple[Path, Path]:
         """(certificate, key) for a server on 127.0.0.1 and `hosts`, or a client; the subject is `/CN=NAME` if not told.
 
-        With negative `days` it has expired.
+        With negative `days` it has expired. `others`: further alternative names, such as `email:ann@example.org`.
         """
-        names = ",".join((f"IP:{HOST}", *(f"DNS:{host}" for host in hosts)))
+        names = ",".join((f"IP:{HOST}", *(f"DNS:{host}" for host in hosts), *others))
         (self.directory / f"{name}.ext").write_text(f"subjectAltName={names}\nauthorityKeyIdentifier=keyid\n")
         self._openssl(
             *("req", *NEW_KEY, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", subject or f"/CN={name}")
