@@ -2,7 +2,7 @@
 import { element, svg, text } from "./dom.js"
 
 const SAMPLES = 200
-const WINDOW_MIN = 20
+const SPAN_MS_MIN = 60_000
 const WIDTH = 400
 const HEIGHT = 100
 const series = new Map()
@@ -46,21 +46,22 @@ export function chart(title, key, write = text) {
     element("p", { class: "span" }, span ? `the last ${span < 120 ? `${span} s` : `${Math.round(span / 60)} min`}` : "since now"))
 }
 
-// The time that a chart shows grows with what was seen, from WINDOW_MIN samples to all of them; now is at the right.
-const room = seen => Math.max(WINDOW_MIN, seen.length)
-const across = (seen, at) => WIDTH * (room(seen) - seen.length + at) / (room(seen) - 1)
+// The time that a chart shows grows with what was seen, from SPAN_MS_MIN on; the latest look is at the right.
+const spanMs = seen => Math.max(SPAN_MS_MIN, seen.at(-1).at - seen[0].at)
+const across = (seen, each) => WIDTH * (1 - (seen.at(-1).at - each.at) / spanMs(seen))
 
 function line(seen, name, index, highest) {
   const down = value => HEIGHT - 1 - (HEIGHT - 8) * (value ?? 0) / (highest || 1)
-  const points = seen.map((each, at) => `${across(seen, at).toFixed(1)},${down(each.values[name]).toFixed(1)}`)
-  const area = [`${across(seen, 0).toFixed(1)},${HEIGHT}`, ...points, `${WIDTH},${HEIGHT}`].join(" ")
+  const points = seen.map(each => `${across(seen, each).toFixed(1)},${down(each.values[name]).toFixed(1)}`)
+  const area = [`${across(seen, seen[0]).toFixed(1)},${HEIGHT}`, ...points, `${WIDTH},${HEIGHT}`].join(" ")
   return [svg("polygon", { class: `area c${index}`, points: area }), svg("polyline", { class: `line c${index}`, points: points.join(" ") })]
 }
 
 function read(event, seen, write) {
   const place = event.currentTarget.getBoundingClientRect()
-  const at = Math.round((event.clientX - place.left) / place.width * (room(seen) - 1)) - (room(seen) - seen.length)
-  const found = seen[at]
+  const x = (event.clientX - place.left) / place.width * WIDTH
+  const far = each => Math.abs(across(seen, each) - x)
+  const found = seen.reduce((best, each) => (best && far(best) <= far(each) ? best : each), undefined)
   say(event, found ? `${new Date(found.at).toLocaleTimeString()}: `
     + Object.entries(found.values).map(([name, value]) => `${name} ${write(value)}`).join(", ") : "")
 }

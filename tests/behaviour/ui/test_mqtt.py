@@ -74,6 +74,11 @@ async def test_subscriptions_are_listed_and_found(ui: WebUi, client: Client) -> 
     await ui.find("alarms")
     await ui.shows("1 of 2 subscriptions")
     await ui.lacks("home/+/temperature")
+    await ui.click("As a tree")
+    await ui.shows("alarms/#", "home/+/temperature", "QoS 2")
+    assert await ui.page.evaluate("[...document.querySelectorAll('.tree > li')].length") == 2
+    await ui.click("As a list")
+    await ui.shows("2 subscriptions")
 
 
 async def test_retained_messages_are_found_read_and_cleared(ui: WebUi, client: Client) -> None:

@@ -3,6 +3,7 @@ import { get, place } from "../api.js"
 import { element, plural, svg } from "../dom.js"
 import { empty, heading, link, section, table } from "../widgets.js"
 
+const PAGES = { exchange: "exchange", queue: "queue", subscriber: "session" }
 const NODES_MAX = 60
 const LABELLED_MAX = 30
 const COLUMNS_MAX = 6
@@ -137,7 +138,7 @@ function drawn(nodes, edges) {
       svg("rect", { x: left(each), y: top(each), width: BOX.width, height: BOX.height, rx: each.kind === "exchange" ? 8 : 3 }),
       svg("text", { x: left(each) + 10, y: top(each) + 15 }, short(each.name, 26)),
       svg("text", { class: "kind", x: left(each) + 10, y: top(each) + 28 }, `${each.type}${each.vhost === "/" ? "" : ` · ${short(each.vhost, 14)}`}`)]
-    return ["exchange", "queue"].includes(each.kind) ? svg("a", { class: each.kind, href: `#${each.kind}/${place(each.vhost, each.name)}` }, inside)
+    return PAGES[each.kind] ? svg("a", { class: each.kind, href: `#${PAGES[each.kind]}/${place(each.vhost, each.name)}` }, inside)
       : svg("g", { class: each.kind }, inside)
   })
   const width = columns * BOX.across - (BOX.across - BOX.width) + 20

@@ -2,7 +2,7 @@
 import { get, place, remove } from "../api.js"
 import { bytes, duration, element, moment, text } from "../dom.js"
 import { listed, listing } from "../listing.js"
-import { back, button, dialog, facts, figures, heading, link, pill, section, sure, table } from "../widgets.js"
+import { back, button, dialog, empty, facts, figures, heading, link, pill, section, sure, table } from "../widgets.js"
 
 const connected = each => (each.connected ? pill("connected", "good") : pill("away", "warn"))
 const end = (each, act, then) => sure(`End the session of ${each.client_id}? Its client is disconnected, and what waits for it is gone.`, "End session",
@@ -64,16 +64,54 @@ function subscribed(found) {
 export const subscriptions = {
   title: "Subscriptions",
   group: "MQTT",
-  load: ({ query, scoped }) => listed(scoped("hubbub/mqtt/subscriptions"), query, "topic_filter"),
-  show: here => [heading("MQTT subscriptions"), section("All subscriptions", null, listing("subscriptions", [
-    { title: "Topic filter", sort: "topic_filter", value: each => leveled(each.topic_filter) },
-    { title: "Client id", sort: "client_id", value: each => link(`#session/${place(each.vhost, each.client_id)}`, each.client_id) },
-    { title: "Vhost", sort: "vhost", value: each => each.vhost },
-    { title: "QoS", sort: "qos", value: each => each.qos },
-    { title: "Shared as", sort: "share_name", value: each => each.share_name },
-    { title: "Identifier", value: each => each.identifier },
-  ], here.data, { ...here, sort: "topic_filter", key: each => `${each.vhost} ${each.client_id} ${each.topic_filter}`, nothing: "Nobody subscribes to a topic.",
-    hint: "Every SUBSCRIBE of every session is listed here, those of clients that are away as well." }))],
+  load: ({ query, scoped }) => (query.as === "tree" ? get(`${scoped("hubbub/mqtt/subscriptions")}?page=1&page_size=${TREE_MAX}&sort=topic_filter`)
+    : listed(scoped("hubbub/mqtt/subscriptions"), query, "topic_filter")),
+  show: here => {
+    const tree = here.query.as === "tree"
+    return [heading("MQTT subscriptions", button(tree ? "As a list" : "As a tree", () => here.go(tree ? {} : { as: "tree" }))),
+      section("All subscriptions", null, tree ? grown(here.data) : listing("subscriptions", [
+        { title: "Topic filter", sort: "topic_filter", value: each => leveled(each.topic_filter) },
+        { title: "Client id", sort: "client_id", value: client },
+        { title: "Vhost", sort: "vhost", value: each => each.vhost },
+        { title: "QoS", sort: "qos", value: each => each.qos },
+        { title: "Shared as", sort: "share_name", value: each => each.share_name },
+        { title: "Identifier", value: each => each.identifier },
+      ], here.data, { ...here, sort: "topic_filter", key: each => `${each.vhost} ${each.client_id} ${each.topic_filter}`,
+        nothing: "Nobody subscribes to a topic.", hint: WHERE }))]
+  },
+}
+
+const TREE_MAX = 500
+const WHERE = "Every SUBSCRIBE of every session is listed here, those of clients that are away as well."
+const client = each => link(`#session/${place(each.vhost, each.client_id)}`, each.client_id)
+
+// The filters as a tree of their levels; a level with one way on is joined with it.
+function grown(data) {
+  const root = { levels: new Map(), held: [] }
+  for (const each of data.items) {
+    let at = root
+    for (const level of each.topic_filter.split("/")) {
+      if (!at.levels.has(level)) at.levels.set(level, { levels: new Map(), held: [] })
+      at = at.levels.get(level)
+    }
+    at.held.push(each)
+  }
+  if (!data.items.length) return empty("Nobody subscribes to a topic.", WHERE)
+  const left = data.total_count - data.items.length
+  return [element("ul", { class: "tree" }, [...root.levels].map(([level, inner]) => branch(level, inner))),
+    left > 0 && element("p", { class: "hint" }, `${text(left)} more are not shown: the tree holds ${TREE_MAX}. The list has them all.`)]
+}
+
+function branch(name, node) {
+  while (!node.held.length && node.levels.size === 1) {
+    const [[level, inner]] = node.levels
+    name = `${name}/${level}`
+    node = inner
+  }
+  const who = node.held.map(each => [" ", client(each), " ", pill(`QoS ${each.qos}`)])
+  if (!node.levels.size) return element("li", {}, leveled(name), who)
+  return element("li", {}, element("details", { open: true }, element("summary", {}, leveled(`${name}/`)),
+    element("ul", {}, node.held.length > 0 && element("li", {}, element("em", {}, "itself"), who), [...node.levels].map(([level, inner]) => branch(level, inner)))))
 }
 
 // A filter with its wildcards in another colour.

@@ -57,7 +57,7 @@ export const queue = {
     const per = word => rate(found.message_stats, word)
     sample(`depth ${where}`, { ready: found.messages_ready, unacked: found.messages_unacknowledged })
     sample(`rates ${where}`, { published: per("publish"), delivered: per("deliver_get"), acknowledged: per("ack") })
-    sample(`bytes ${where}`, { "all": found.message_bytes, "in memory": found.message_bytes_ram })
+    sample(`bytes ${where}`, { messages: found.message_bytes, "memory for them": found.message_bytes_ram })
     return { found, bindings, where }
   },
   show: here => {
