@@ -7,11 +7,11 @@ What a client could not read is the broker's fault: `BrokenBrokerError`.
 from __future__ import annotations
 
 from broker.amqp.connection import AmqpConnection
-from broker.config import Anonymous, Settings, WebSocket
+from broker.config import Settings, WebSocket
 from broker.limits import Limits
 from broker.mqtt.connection import MqttConnection
 from broker.websocket.connection import WebSocketConnection
-from broker.websocket.native import NativeConnection
+from broker.websocket.native import NativeConnection, NativeEndpoint
 from broker.websockets import websocket_endpoint
 from broker.wire.output import Output
 from tests.support.in_process import BrokenBrokerError
@@ -36,12 +36,11 @@ class WebSocketInProcess(MqttInProcess):
 
     def __init__(self, **limits: int) -> None:
         super().__init__(None, **limits)
-        settings = Settings(
-            limits=Limits(**limits), websocket=WebSocket(deflate=True), anonymous=Anonymous(enabled=True, user="guest")
-        )
+        settings = Settings(limits=Limits(**limits), websocket=WebSocket(deflate=True))
         self.websockets = websocket_endpoint(
             self.broker,
             settings,
+            NativeEndpoint(self.broker, settings.limits, anonymous_user="guest"),
             amqp=lambda _listener: AmqpConnection(self.broker, self.endpoint),
             mqtt=lambda _listener: MqttConnection(self.broker, self.mqtt),
         )
