@@ -1,4 +1,4 @@
-"""One Hubbub with AMQP's and MQTT's listeners, for all of these tests."""
+"""One Hubbub with the listeners of AMQP, MQTT and WebSocket, for all of these tests."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.mqtt_server import MqttHubbub
+from tests.support.server import HOST, free_port
 
 
 @pytest.fixture(scope="package")
 def hubbub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MqttHubbub]:
-    running = MqttHubbub(tmp_path_factory.mktemp("interop"))
+    websocket = {"websocket.address": HOST, "websocket.port": free_port()}
+    running = MqttHubbub(tmp_path_factory.mktemp("interop"), websocket)
     running.start()
     try:
         yield running
