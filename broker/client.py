@@ -42,6 +42,7 @@ from broker.core.events import INTERNAL_USER, split_address
 from broker.core.local import COMPLETE, DISCARD, REQUEUE, Delivery, LocalConsumer, LocalPublisher
 from broker.core.message import Message
 from broker.core.properties import encode_properties
+from broker.core.topic_access import TopicRightsOf
 from broker.core.undecided import Undecided
 
 TOPICS = "amq.topic"
@@ -136,13 +137,14 @@ class Client:
         self.number = number
         self.consumers: dict[str, LocalConsumer] = {}
         self.closed = False
-        self._enter = enter or _stay
+        self._enter = enter or (lambda: None)  # whoever calls is within a turn
         self._publisher = LocalPublisher(broker.store, number, self._on_accepted, self._on_refused)
         self._promises: deque[tuple[int, Told, Outcome]] = deque()
         self._unsettled: dict[int, Delivery] = {}
         self._last_tag = 0
         self._exclusive: set[str] = set()
         self._chosen_name = ""
+        self.topics = TopicRightsOf(broker.access.topics, user.name if user is not None else None, self.vhost)
 
     # ── rights ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -199,6 +201,7 @@ class Client:
         self.check("write", "queue", queue)
         self.check("read", "exchange", exchange)
         ends = self.vhost.exchange(exchange), self.vhost.queue(queue, self)
+        self.topics.check_bind(exchange, key)
         self._act(self.vhost.bind, *ends, QUEUE, key, dict(arguments or {}))
 
     def unbind(self, queue: str, exchange: str, key: bytes, arguments: Mapping[str, Any] | None = None) -> None:
@@ -253,6 +256,7 @@ class Client:
         self._enter()
         key = routing_key.encode() if isinstance(routing_key, str) else routing_key
         message, point = self._message(exchange, key, body, properties or {}), self._point(exchange)
+        self.topics.check_publish(exchange, message)
         outcome = self._publisher.route(point, message, mandatory=mandatory, retain=retain)
         if retain and exchange == TOPICS:
             outcome |= self.vhost.retained.keep(message)
@@ -455,10 +459,6 @@ class Client:
             queue = self.vhost.queues.get(name)
             if queue is not None and queue.exclusive_owner is self:
                 self.vhost.remove_queue(queue)
-
-
-def _stay() -> None:
-    """Whoever calls is within a turn."""
 
 
 __all__ = [

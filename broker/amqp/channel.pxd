@@ -37,6 +37,8 @@ cdef class Channel(Publisher):
 
     cdef int expects
     cdef Exchange exchange                  # of the last publish: mostly of the next one, too
+    cdef object topic_rights                # core.topic_rights.TopicRights there; None: every topic is allowed
+    cdef bint is_revised                    # the user's rights have changed in the middle of a publish
     cdef char* routing_key                  # of the publish whose content is awaited; 255 bytes, NULL until the first
     cdef int routing_key_size
     cdef bint mandatory

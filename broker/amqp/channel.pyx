@@ -1,7 +1,7 @@
 """The hot half of a channel: see channel.pxd."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from cpython.ref cimport Py_XDECREF, PyObject
+from cpython.ref cimport PyObject
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy
@@ -16,14 +16,12 @@ from broker.amqp.unacked cimport Unacked
 from broker.core.entry cimport ENTRY_REDELIVERED, entry_t
 from broker.core.exchange cimport Exchange
 from broker.core.message cimport (
-    MESSAGE_BAD_EXPIRATION, MESSAGE_OK, MESSAGE_PERSISTENT, Message, copy_bytes, message_begin, message_body,
-    message_new, message_properties, message_scan, message_t, message_unref, message_view,
-    same_bytes,
+    MESSAGE_BAD_EXPIRATION, MESSAGE_HAS_HEADERS, MESSAGE_OK, MESSAGE_PERSISTENT, Message, copy_bytes, message_begin,
+    message_body, message_new, message_properties, message_scan, message_t, message_unref, message_view, same_bytes,
 )
 from broker.core.properties cimport PROPERTY_REPLY_TO, PROPERTY_USER_ID, properties_has, properties_t
 from broker.core.publisher cimport Publisher
 from broker.core.queue cimport COMPLETE, DISCARD, REQUEUE, Queue
-from broker.core.target cimport Consumer
 from broker.wire.output cimport Output, output_neglected
 
 from broker.amqp import consuming, dispatch, rights
@@ -134,7 +132,10 @@ cdef class Channel(Publisher):
     cdef int finish_message(self) except -1:
         """The content that came frame by frame is whole."""
         self.expects = EXPECT_METHOD
-        return publish_message(self, take_begun(self))
+        publish_message(self, take_begun(self))
+        if self.is_revised:
+            self.forget_rights()
+        return 0
 
     cdef void send_return(self, message_t* message) noexcept:
         """basic.return with 312 NO_ROUTE: mandatory, and nobody took it (§1.8.3.8)."""
@@ -179,22 +180,7 @@ cdef class Channel(Publisher):
 
     def redeliver_all(self):
         """basic.recover(requeue=false): the same consumers get the same messages again, with new tags (§1.8.3.15)."""
-        cdef uint64_t last = self.delivery_tag
-        cdef PyObject* queue
-        cdef PyObject* consumer
-        cdef entry_t entry
-        while self.unacked.count and self.unacked.first_tag() <= last:
-            entry = self.unacked.take_first(&queue, &consumer)
-            entry.flags |= ENTRY_REDELIVERED
-            if consumer == NULL or self.consumers.get((<Consumer>consumer).tag) is not <object>consumer:
-                (<Queue>queue).settle(&entry, REQUEUE)
-                (<Queue>queue).wake()
-            else:
-                (<Queue>queue).ledger.redelivered += 1
-                (<Queue>queue).ledger.delivered += 1
-                (<Consumer>consumer).deliver(&entry)
-            Py_XDECREF(queue)
-            Py_XDECREF(consumer)
+        self.unacked.redeliver(self.delivery_tag, self.consumers)
 
     def is_outstanding(self, uint64_t tag, bint multiple) -> bool:
         """Could `settle` do it? A transaction asks, long before it does."""
@@ -259,6 +245,12 @@ cdef class Channel(Publisher):
         self.is_stopped = not active
         if active:
             self.wake()
+
+    def forget_rights(self):
+        """What the user may has changed: the next publish asks again."""
+        self.is_revised = self.expects != EXPECT_METHOD         # the one that has begun was allowed
+        if not self.is_revised:
+            self.exchange = self.topic_rights = None
 
     def wake(self):
         """The consumers may have credit again."""
@@ -349,6 +341,9 @@ cdef inline int choose_exchange(Channel channel, publish_t* publish) except -1:
             or <size_t>PyBytes_GET_SIZE(<bytes>name) != publish.exchange_size \
             or not same_bytes(PyBytes_AS_STRING(<bytes>name), publish.exchange, publish.exchange_size):
         channel.exchange = rights.exchange_to_publish_to(channel, publish.exchange[:publish.exchange_size])
+        channel.topic_rights = rights.topic_rights(channel, channel.exchange)
+    if channel.topic_rights is not None:
+        channel.topic_rights.check_write(publish.routing_key[:publish.routing_key_size])
     if not channel.publishes:
         channel.publishes = True
         channel.connection.on_first_publish()
@@ -444,6 +439,8 @@ cdef int check_properties(Channel channel, message_t* message) except -1:
             and memcmp(raw + found.fields[PROPERTY_REPLY_TO].offset, <const char*>DIRECT_REPLY_TO, 21) == 0:
         # Direct reply-to: the message goes out with the address of this channel's reply consumer instead of the alias.
         begun_rewrite(&channel.begun, consuming.with_reply_address(channel, message_view(message).raw_properties))
+    if channel.topic_rights is not None and message.flags & MESSAGE_HAS_HEADERS:
+        rights.check_carbon_copies(channel.topic_rights, message_view(message))
     return 0
 
 

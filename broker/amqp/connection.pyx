@@ -14,6 +14,7 @@ from broker.amqp.codec cimport (
 from broker.amqp.states cimport AWAIT_HEADER, CLOSED, CLOSING, RUNNING
 from broker.wire.connection cimport Connection
 
+from broker.amqp import revoked
 from broker.amqp.negotiation import Negotiation
 from broker.amqp.translate import AmqpError, reply_for
 from broker.core.errors import CoreError
@@ -276,6 +277,10 @@ cdef class AmqpConnection(Connection):
     def write(self, bytes frames):
         """Sends whole frames."""
         self.output.write(frames, len(frames))
+
+    def on_rights_changed(self):
+        """See core.presence.Present."""
+        revoked.on_rights_changed(self)
 
     def open_channel(self, int number):
         """Makes the channel (the number is free and in range)."""

@@ -237,7 +237,7 @@ class Negotiation:
             raise AmqpError(530, f"vhost {virtual_host} not found")
         if not connection.user.may_access(virtual_host):
             raise AmqpError(530, f"access to vhost '{virtual_host}' refused for user '{connection.user.name}'")
-        connection.broker.presence.enter(connection.user.name, virtual_host)
+        connection.broker.presence.enter(connection.user.name, virtual_host, connection)
         connection.vhost = vhost
         connection.state = RUNNING
         if self.timer is not None:
@@ -406,7 +406,7 @@ class Negotiation:
         connection.channels.clear()
         for queue in list(connection.endpoint.exclusive_queues.pop(connection, ())):
             vhost.remove_queue(queue)
-        connection.broker.presence.leave(connection.user.name, vhost.name)
+        connection.broker.presence.leave(connection.user.name, vhost.name, connection)
         if connection.broker.events.wanted:
             connection.broker.events.tell("connection.closed", **connection_event(connection))
         connection.vhost = None

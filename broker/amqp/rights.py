@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from broker.core import carbon_copies
 from broker.core.errors import AccessRefused, NotFound
 
 if TYPE_CHECKING:
     from broker.amqp.channel import Channel
     from broker.core.exchange import Exchange
+    from broker.core.message import Message
+    from broker.core.topic_rights import TopicRights
 
 
 def check_configure(channel: Channel, what: str, name: str) -> None:
@@ -36,6 +39,27 @@ def exchange_to_publish_to(channel: Channel, name: bytes) -> Exchange:
     if exchange.internal:
         raise AccessRefused(f"cannot publish to internal exchange '{text}' in vhost '{channel.vhost.name}'")
     return exchange
+
+
+def topic_rights(channel: Channel, exchange: Exchange) -> TopicRights | None:
+    """What the user may by topic there; None: everything."""
+    found: TopicRights | None = channel.vhost.broker.access.topics.rights(
+        channel.user.name, channel.vhost.name, exchange
+    )
+    return found
+
+
+def check_topic_bind(channel: Channel, source: Exchange, key: bytes) -> None:
+    """May the user have what this binding key matches?"""
+    rights = topic_rights(channel, source)
+    if rights is not None:
+        rights.check_bind(key)
+
+
+def check_carbon_copies(rights: TopicRights, message: Message) -> None:
+    """A message whose headers name more routing keys (CC, BCC) needs the right for each."""
+    for key in carbon_copies.routing_keys(message):
+        rights.check_write(key)
 
 
 def refuse_unless(allowed: bool, channel: Channel, what: str, name: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from broker.amqp.codec import method_frame
 from broker.amqp.replies import reply, reply_when_stored
-from broker.amqp.rights import check_configure, check_read, check_write
+from broker.amqp.rights import check_configure, check_read, check_topic_bind, check_write
 from broker.amqp.translate import AmqpError
 from broker.core.binding import EXCHANGE, QUEUE
 from broker.core.errors import AccessRefused, NotFound
@@ -91,6 +91,7 @@ def on_exchange_bind(
     """RabbitMQ: exchange-to-exchange binding."""
     before = channel.vhost.broker.definitions_changed
     ends = exchange_ends(channel, destination, source)
+    check_topic_bind(channel, ends[1], encoded(key))
     channel.vhost.bind(ends[1], ends[0], EXCHANGE, encoded(key), arguments)
     reply_when_stored(channel, before, no_wait, "exchange.bind-ok")
 
@@ -192,6 +193,7 @@ def on_queue_bind(
     """§1.7.2.3."""
     before = channel.vhost.broker.definitions_changed
     source, queue, key = queue_ends(channel, name, exchange, key)
+    check_topic_bind(channel, source, encoded(key))
     channel.vhost.bind(source, queue, QUEUE, encoded(key), arguments)
     reply_when_stored(channel, before, no_wait, "queue.bind-ok")
 

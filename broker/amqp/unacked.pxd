@@ -37,5 +37,8 @@ cdef class Unacked:
     cdef dict settle_up_to(self, uint64_t tag, int outcome)
     cdef uint64_t first_tag(self) noexcept      # 0: there is none
     cdef bint has(self, uint64_t tag) noexcept
+    # Delivers all up to `tag` again, with new tags, to the same consumers; where `consumers` (by consumer tag) does not
+    # have them any more, it goes back to its queue.
+    cdef int redeliver(self, uint64_t tag, dict consumers) except -1
     # Takes the first delivery out without settling it: the caller owns entry and references (`consumer` may be NULL).
     cdef entry_t take_first(self, PyObject** queue, PyObject** consumer) except *

@@ -3,7 +3,7 @@
 from cpython.ref cimport Py_INCREF, Py_XDECREF, PyObject
 from libc.stdlib cimport free, malloc
 
-from broker.core.entry cimport entry_t
+from broker.core.entry cimport ENTRY_REDELIVERED, entry_t
 from broker.core.queue cimport REQUEUE, Queue
 from broker.core.target cimport Consumer
 
@@ -69,6 +69,24 @@ cdef class Unacked:
             take(self, place, &entry)
             queue.settle(&entry, outcome)
         return queues
+
+    cdef int redeliver(self, uint64_t tag, dict consumers) except -1:
+        cdef PyObject* queue
+        cdef PyObject* consumer
+        cdef entry_t entry
+        while self.count and self.first_tag() <= tag:
+            entry = self.take_first(&queue, &consumer)
+            entry.flags |= ENTRY_REDELIVERED
+            if consumer == NULL or consumers.get((<Consumer>consumer).tag) is not <object>consumer:
+                (<Queue>queue).settle(&entry, REQUEUE)
+                (<Queue>queue).wake()
+            else:
+                (<Queue>queue).ledger.redelivered += 1
+                (<Queue>queue).ledger.delivered += 1
+                (<Consumer>consumer).deliver(&entry)
+            Py_XDECREF(queue)
+            Py_XDECREF(consumer)
+        return 0
 
     cdef uint64_t first_tag(self) noexcept:
         return place_at(self, 0).tag if self.count else 0

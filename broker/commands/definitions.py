@@ -24,6 +24,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "vhosts": ("name",),
     "users": ("name",),
     "permissions": ("user", "vhost"),
+    "topic_permissions": ("user", "vhost", "exchange"),
     "parameters": ("component", "vhost", "name"),
     "policies": ("vhost", "name"),
     "operator_policies": ("vhost", "name"),
@@ -147,6 +148,8 @@ def title(section: str, row: Row) -> str:
         return f"{row['source']} → {row['destination']} by '{row.get('routing_key', '')}' in {row['vhost']}"
     if section == "permissions":
         return f"of {row['user']} in {row['vhost']}"
+    if section == "topic_permissions":
+        return f"of {row['user']} at {row['exchange'] or 'the nameless exchange'} in {row['vhost']}"
     return f"{row['name']} in {row['vhost']}" if "vhost" in row else str(row["name"])
 
 
@@ -174,6 +177,9 @@ REMOVERS: dict[str, Callable[[Api, Row], None]] = {
     "vhosts": remover("vhosts", "name"),
     "users": remover("users", "name"),
     "permissions": remover("permissions", "vhost", "user"),
+    "topic_permissions": lambda api, row: api.delete(
+        path_of("topic-permissions", row["vhost"], row["user"], row["exchange"] or "amq.default")
+    ),
     "parameters": remover("parameters", "component", "vhost", "name"),
     "policies": remover("policies", "vhost", "name"),
     "operator_policies": remover("operator-policies", "vhost", "name"),

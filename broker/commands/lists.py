@@ -26,6 +26,7 @@ LISTED: dict[str, tuple[str, tuple[str, ...], bool]] = {
     "vhosts": ("vhosts", ("name", "messages_ready", "messages_unacknowledged"), False),
     "users": ("users", ("name", "tags"), False),
     "permissions": ("permissions", ("user", "vhost", "configure", "write", "read"), False),
+    "topic-permissions": ("topic-permissions", ("user", "vhost", "exchange", "write", "read"), False),
     "policies": ("policies", ("vhost", "name", "pattern", "apply-to", "priority", "definition"), True),
     "operator-policies": ("operator-policies", ("vhost", "name", "pattern", "priority", "definition"), True),
     "parameters": ("parameters", ("component", "vhost", "name", "value"), False),

@@ -1,4 +1,4 @@
-"""`hubbub user …` and `hubbub permission …`: who there is, and what they may do in a virtual host."""
+"""`hubbub user …`, `hubbub permission …`, `hubbub topic-permission …`: who there is, and what they may do."""
 
 from __future__ import annotations
 
@@ -76,4 +76,35 @@ def clear_permission(api: Api, name: str, vhost: str) -> None:
     api.delete(path_of("permissions", vhost, name))
 
 
-COMMANDS = (user, permission)
+@click.group("topic-permission")
+def topic_permission() -> None:
+    """Say which topics a user may publish and read at a topic exchange."""
+
+
+@topic_permission.command("set")
+@click.argument("name")
+@click.argument("exchange")
+@click.argument("write")
+@click.argument("read")
+@vhost_option
+@asks_broker
+def set_topic_permission(api: Api, name: str, exchange: str, write: str, read: str, vhost: str) -> None:
+    """Let user NAME write and read what matches two regular expressions at EXCHANGE.
+
+    {username}, {vhost} and {client_id} stand for what they say.
+    """
+    body = {"exchange": exchange, "write": write, "read": read}
+    api.put(path_of("topic-permissions", vhost, name), body)
+
+
+@topic_permission.command("clear")
+@click.argument("name")
+@click.argument("exchange", required=False)
+@vhost_option
+@asks_broker
+def clear_topic_permission(api: Api, name: str, exchange: str | None, vhost: str) -> None:
+    """Let user NAME write and read every topic again, at EXCHANGE or at all exchanges."""
+    api.delete(path_of("topic-permissions", vhost, name, *([exchange] if exchange is not None else [])))
+
+
+COMMANDS = (user, permission, topic_permission)

@@ -23,8 +23,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 import msgpack
@@ -35,7 +34,9 @@ from broker.core import scram_verifier
 from broker.core.certificate_login import COMMON_NAME
 from broker.core.errors import AccessRefused, NotFound, PreconditionFailed
 from broker.core.events import Events
+from broker.core.login_failures import Clock, Failures
 from broker.core.scram_verifier import Verifier
+from broker.core.topic_access import TopicAccess
 from storage.layout import Database, definition_key, definition_prefix
 
 ARGON2ID = "argon2id"
@@ -46,12 +47,6 @@ DEFAULT_EXCHANGE_NAME = "amq.default"
 """The name by which permissions speak of the nameless exchange, as in RabbitMQ."""
 
 ANSWERS_MAX = 4096
-FAILURES_MAX = 10_000
-ANY_NAME = "\0"
-FAILURES_FREE = 5
-FAILURES_FREE_PEER = 50
-WAIT_MS_FIRST = 1_000
-WAIT_MS_MAX = 60_000
 SCAN_SLICE = 1000
 
 
@@ -66,12 +61,6 @@ class Store(Protocol):
 
     def scan(self, database: int, start: bytes, end: bytes | None, limit: int) -> list[tuple[bytes, bytes]]:
         """Committed pairs in order."""
-
-
-class Clock(Protocol):
-    """What is needed of core.clock.Clock."""
-
-    now_ms: int
 
 
 class Others(Protocol):
@@ -110,7 +99,17 @@ def compiled(pattern: str) -> re.Pattern[str]:
 class User:
     """One user. Connections hold it, so an edit shows at their next question."""
 
-    __slots__ = ("algorithm", "answers", "loopback_only", "name", "password_hash", "permissions", "scram", "tags")
+    __slots__ = (
+        "algorithm",
+        "answers",
+        "is_deleted",
+        "loopback_only",
+        "name",
+        "password_hash",
+        "permissions",
+        "scram",
+        "tags",
+    )
 
     def __init__(self, name: str, password_hash: str, algorithm: str, tags: Iterable[str], loopback_only: bool) -> None:
         """`tags`: such as "administrator"; `loopback_only`: may come only from the machine itself."""
@@ -122,6 +121,7 @@ class User:
         self.scram: Verifier | None = None
         self.permissions: dict[str, Permission] = {}
         self.answers: dict[tuple[str, str, str], bool] = {}
+        self.is_deleted = False
 
     expires_ms = 0
     """Since 1970: when the login ends, as a token's does; 0: never."""
@@ -162,34 +162,6 @@ class User:
         return answer
 
 
-class Failures:
-    """How often logins failed, by user and peer. Forgets the oldest when there are too many."""
-
-    def __init__(self, clock: Clock) -> None:
-        """`clock`: now_ms."""
-        self.clock = clock
-        self.by_pair: OrderedDict[tuple[str, str], tuple[int, int]] = OrderedDict()
-
-    def wait_ms(self, name: str, peer: str) -> int:
-        """How long until this user may try again from there; 0: now."""
-        _, until_ms = self.by_pair.get((name, peer), (0, 0))
-        _, peer_until_ms = self.by_pair.get((ANY_NAME, peer), (0, 0))
-        return max(0, until_ms - self.clock.now_ms, peer_until_ms - self.clock.now_ms)
-
-    def count(self, name: str, peer: str) -> None:
-        """One more. The first few are free, then the wait doubles each time."""
-        for pair, free in (((name, peer), FAILURES_FREE), ((ANY_NAME, peer), FAILURES_FREE_PEER)):
-            failed = self.by_pair.pop(pair, (0, 0))[0] + 1
-            wait_ms = min(WAIT_MS_MAX, WAIT_MS_FIRST << min(failed - free, 20)) if failed >= free else 0
-            self.by_pair[pair] = (failed, self.clock.now_ms + wait_ms)
-        while len(self.by_pair) > FAILURES_MAX:
-            self.by_pair.popitem(last=False)
-
-    def forget(self, name: str, peer: str) -> None:
-        """The password was right."""
-        self.by_pair.pop((name, peer), None)
-
-
 class Access:
     """All users and permissions."""
 
@@ -199,6 +171,8 @@ class Access:
         self.events = events or Events(clock)
         self.users: dict[str, User] = {}
         self.generation = 0
+        self.listeners: list[Callable[[str | None], None]] = []
+        self.topics = TopicAccess(store, self.events, self.rights_changed)
         self.logins = 0
         self.logins_refused = 0
         self.failures = Failures(clock)
@@ -228,6 +202,7 @@ class Access:
             if permitted is not None:
                 permission = Permission(value["configure"], value["write"], value["read"])
                 permitted.permissions[value["vhost"]] = permission
+        self.topics.restore(self.scan)
         self.generation += 1
         if not self.users:
             self.add_user("guest", b"guest", tags=("administrator",), loopback_only=True)
@@ -258,9 +233,19 @@ class Access:
         self.changed(user)
 
     def changed(self, user: User) -> None:
-        """Forget what was answered before an edit."""
+        """Forget what was answered before an edit, and tell whoever has acted on it."""
         user.answers.clear()
+        self.rights_changed(user.name)
+
+    def rights_changed(self, name: str | None) -> None:
+        """What this user may is no more what it was; None: what anybody may."""
         self.generation += 1
+        for listener in self.listeners:
+            listener(name)
+
+    def listen(self, listener: Callable[[str | None], None]) -> None:
+        """From now on the listener hears whose rights have changed, or who is gone; None: anybody's may have."""
+        self.listeners.append(listener)
 
     # ── edits ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -333,10 +318,12 @@ class Access:
     def delete_user(self, name: str) -> None:
         """Remove a user with all permissions. Raises NotFound."""
         user = self.user(name)
-        for vhost in list(user.permissions):
-            self.clear_permission(vhost, name)
         del self.users[name]
+        user.is_deleted = True
         self.right.pop(name, None)
+        for vhost in list(user.permissions):
+            self.forget_permission(vhost, user)
+        self.topics.forget_user(name)
         self.store.delete(Database.DEFINITIONS, definition_key("user", "", name))
         self.changed(user)
         self.events.tell("user.deleted", name=name)
@@ -353,16 +340,31 @@ class Access:
     def clear_permission(self, vhost: str, name: str) -> None:
         """Shut a user out of a vhost. Raises NotFound for an unknown user."""
         user = self.user(name)
-        user.permissions.pop(vhost, None)
-        self.store.delete(Database.DEFINITIONS, definition_key("permission", vhost, name))
+        self.forget_permission(vhost, user)
         self.changed(user)
-        self.events.tell("permission.deleted", user=name, vhost=vhost)
+
+    def forget_permission(self, vhost: str, user: User) -> None:
+        """Take it out of the store, too."""
+        user.permissions.pop(vhost, None)
+        self.store.delete(Database.DEFINITIONS, definition_key("permission", vhost, user.name))
+        self.events.tell("permission.deleted", user=user.name, vhost=vhost)
 
     def delete_vhost(self, vhost: str) -> None:
         """The vhost is gone, and with it all permissions in it."""
         for user in self.users.values():
             if vhost in user.permissions:
                 self.clear_permission(vhost, user.name)
+        self.topics.forget_vhost(vhost)
+
+    # ── topics ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def set_topic_permission(self, vhost: str, name: str, exchange: str, write: str, read: str) -> None:
+        """Replace what a user may by topic at an exchange. Raises NotFound, PreconditionFailed."""
+        self.topics.set_permission(vhost, self.user(name).name, exchange, write, read)
+
+    def clear_topic_permission(self, vhost: str, name: str, exchange: str | None = None) -> None:
+        """All topics again, at this exchange or at all of the vhost's. Raises NotFound for an unknown user."""
+        self.topics.clear_permission(vhost, self.user(name).name, exchange)
 
     # ── authentication ────────────────────────────────────────────────────────────────────────────────────────────────
 

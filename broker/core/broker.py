@@ -76,6 +76,7 @@ class Broker:
         self.delayed = Delayed(store, clock, self.publish_delayed)
         self.parameters = Parameters(store, self.events)
         self.presence = Presence(self.parameters)
+        self.access.listen(self.presence.rights_changed)
         self.alarms: dict[str, str] = {}
         self.publishing: set[Blockable] = set()
         self.intake = Intake()

@@ -1,6 +1,7 @@
 """Who is connected: connections of each vhost and user, channels, and the operators' limits of these.
 
-Owns counting and refusing. Refuses to know connections: a dialect says who comes and goes, and tells its peer.
+Owns counting and refusing, and who is told when a user's rights change. Refuses to know connections: a dialect says who
+comes and goes, and tells its peer.
 
 Invariant: whoever `enter`ed leaves once; a channel that was counted is counted out with or before its connection.
 """
@@ -8,9 +9,17 @@ Invariant: whoever `enter`ed leaves once; a channel that was counted is counted 
 from __future__ import annotations
 
 from collections import Counter
+from typing import Protocol
 
 from broker.core.errors import LimitExceeded
 from broker.core.parameters import Parameters
+
+
+class Present(Protocol):
+    """A connection that acts as a user."""
+
+    def on_rights_changed(self) -> None:
+        """The user's rights are not what they were, or the user is gone: whatever was concluded from them is void."""
 
 
 class Presence:
@@ -22,9 +31,10 @@ class Presence:
         self.in_vhost: Counter[str] = Counter()
         self.of_user: Counter[str] = Counter()
         self.channels: Counter[str] = Counter()
+        self.connections: dict[str, set[Present]] = {}
         self.refused = 0
 
-    def enter(self, user: str, vhost: str) -> None:
+    def enter(self, user: str, vhost: str, connection: Present) -> None:
         """A connection of the user comes into the vhost. Raises LimitExceeded, in RabbitMQ's words."""
         limit = self.parameters.vhost_limit(vhost, "max-connections")
         if limit is not None and self.in_vhost[vhost] >= limit:
@@ -34,11 +44,23 @@ class Presence:
             self.refuse(f"connection refused for user '{user}': user connection limit ({limit}) is reached")
         self.in_vhost[vhost] += 1
         self.of_user[user] += 1
+        self.connections.setdefault(user, set()).add(connection)
 
-    def leave(self, user: str, vhost: str) -> None:
+    def leave(self, user: str, vhost: str, connection: Present) -> None:
         """It is gone."""
         count_out(self.in_vhost, vhost)
         count_out(self.of_user, user)
+        of_user = self.connections.get(user, set())
+        of_user.discard(connection)
+        if not of_user:
+            self.connections.pop(user, None)
+
+    def rights_changed(self, user: str | None) -> None:
+        """Tell the user's connections; None: everybody's."""
+        names = list(self.connections) if user is None else [user]
+        for name in names:
+            for connection in list(self.connections.get(name, ())):
+                connection.on_rights_changed()
 
     def open_channel(self, user: str) -> None:
         """One of the user's connections opens a channel. Raises LimitExceeded."""

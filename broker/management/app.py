@@ -50,6 +50,7 @@ from broker.management.resources.operation import Operation
 from broker.management.resources.overview import Overview
 from broker.management.resources.policies import ParameterEndpoints, PolicyEndpoints
 from broker.management.resources.queues import Queues
+from broker.management.resources.topic_permissions import TopicPermissions
 from broker.management.resources.traces import Traces
 from broker.management.resources.users import Users
 from broker.management.resources.vhosts import Vhosts
@@ -117,6 +118,7 @@ class Management:
             Traces(server),
             Vhosts(server, rates),
             Users(server),
+            TopicPermissions(server),
             PolicyEndpoints(server, operator=False),
             PolicyEndpoints(server, operator=True),
             ParameterEndpoints(server),

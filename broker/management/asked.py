@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from broker.core.access import User
+from broker.core.topic_access import TopicRightsOf
 from broker.management.observed import ObservedServer
 from broker.management.replies import ApiError, bad_request, not_found, refused
 
@@ -89,6 +90,11 @@ def check_right(request: web.Request, vhost: str, verb: str, what: str, name: st
     user = user_of(request)
     if not user.may(vhost, verb, name, what):
         raise refused(f"access to {what} '{name}' in vhost '{vhost}' refused for user '{user.name}'")
+
+
+def topic_rights(server: ObservedServer, request: web.Request, vhost: Any) -> TopicRightsOf:
+    """What the user may by topic at the vhost's exchanges."""
+    return TopicRightsOf(server.broker.access.topics, user_of(request).name, vhost)
 
 
 async def body_of(request: web.Request) -> dict[str, Any]:

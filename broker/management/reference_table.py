@@ -68,6 +68,9 @@ BODIES: dict[tuple[str, str], Schema] = {
     ("PUT", "/api/permissions/{vhost}/{user}"): fields(
         "configure write read", configure=STRING, write=STRING, read=STRING
     ),
+    ("PUT", "/api/topic-permissions/{vhost}/{user}"): fields(
+        "exchange write read", exchange=STRING, write=STRING, read=STRING
+    ),
     ("PUT", "/api/user-limits/{user}/{name}"): LIMIT,
     ("PUT", "/api/policies/{vhost}/{name}"): POLICY,
     ("PUT", "/api/operator-policies/{vhost}/{name}"): POLICY,

@@ -65,6 +65,7 @@ cdef class MqttConnection(Connection):
     cdef size_t message_bytes_max
     cdef size_t control_bytes_max               # of every packet but PUBLISH
 
+    cdef bint is_revised                        # the user's rights have changed in the middle of a PUBLISH
     cdef Exchange exchange                      # amq.topic; None until the first publish
     cdef RetainedMessages retained
     cdef readonly Answers answers               # None until the first QoS 1 or 2 packet

@@ -9,18 +9,17 @@ from libc.string cimport memcpy
 from broker.core.message cimport copy_bytes, message_body, message_new, message_t, message_unref
 from broker.core.target cimport STORED
 from broker.mqtt.codec cimport (
-    FLAG_RETAIN, PUBACK, PUBCOMP, PUBLISH, PUBLISH_ID, PUBLISH_LENGTH, PUBLISH_OK, PUBLISH_QOS, PUBLISH_SHORT, PUBREC,
-    PUBREL, fixed_header, load16, publish_t, read_publish,
+    FLAG_RETAIN, PUBACK, PUBCOMP, PUBLISH, PUBLISH_OK, PUBLISH_SHORT, PUBREC, PUBREL, fixed_header, load16,
+    publish_t, read_publish,
 )
-from broker.mqtt.incoming cimport IS_DROPPED, PAYLOAD_IS_TEXT, Incoming
+from broker.mqtt.incoming cimport IS_DROPPED, PAYLOAD_IS_TEXT, Incoming, is_text, raise_publish
 from broker.mqtt.session cimport Session, has_received
-from broker.mqtt.utf8 cimport utf8_is_valid
 from broker.wire.connection cimport Connection
 from broker.wire.output cimport output_neglected
 
 from broker.core.errors import CoreError
 from broker.core.undecided import Undecided
-from broker.mqtt import control
+from broker.mqtt import control, rights
 from broker.mqtt.reasons import MqttError, Reason
 from broker.mqtt.translate import error_for
 
@@ -163,10 +162,11 @@ cdef class MqttConnection(Connection):
             outcome |= STORED                                           # that it was received is written down, too
         return self.answers.promise(PUBREC, publish.packet_id, reason, outcome)
 
-    def refuse_publish(self, int qos, uint16_t packet_id, reason):
-        """One message that may not be published: MQTT 5 says so where there is an answer, MQTT 3 closes."""
+    def refuse_publish(self, int qos, uint16_t packet_id, reason, bint closes=True):
+        """One message that may not be published: MQTT 5 says so where there is an answer. MQTT 3 closes, or
+        acknowledges what it drops, as Mosquitto does [MQTT-3.3.5-2]."""
         self.counters.refuse_publish(reason)
-        if self.version != 5:
+        if self.version != 5 and closes:
             raise MqttError(reason, f"a PUBLISH was refused: {reason.text}")
         if qos:
             self.answers.promise(PUBACK if qos == 1 else PUBREC, packet_id, reason, 0)
@@ -176,13 +176,24 @@ cdef class MqttConnection(Connection):
         if not self.user.may_write(self.vhost.name, "amq.topic", "exchange"):
             return False
         self.exchange = self.vhost.exchanges["amq.topic"]
-        self.incoming = self.incoming or Incoming(self.endpoint, self.number, self.version == 5)
+        self.incoming = self.incoming or Incoming(self.endpoint, self.number, self.version == 5, self.session.rights)
         self.retained = self.vhost.retained
         self.publishes = True
         self.broker.publishing.add(self)
         if self.broker.alarms:
             self.block(self.broker.blocked_reason)
         return True
+
+    def on_rights_changed(self):
+        """See core.presence.Present."""
+        rights.on_rights_changed(self)
+
+    def forget_rights(self):
+        """The next publish asks again; one that has begun was allowed."""
+        self.is_revised = self.begun != NULL
+        if self.incoming is not None and not self.is_revised:
+            self.exchange = None
+            self.incoming.revise(self.session.rights)
 
     cdef int need_answers(self) except -1:
         if self.answers is None:
@@ -252,6 +263,8 @@ cdef class MqttConnection(Connection):
                 message_unref(message)
             else:
                 self.publish_message(&self.begun_publish, message)
+            if self.is_revised:
+                self.forget_rights()
 
     def forget_begun(self, bint gives_up):
         """The message is whole, or given up."""
@@ -346,23 +359,13 @@ cdef class MqttConnection(Connection):
     def when_stored(self, done):
         """Calls `done()` when what the open batch holds is on disk; until then nothing more is read (law 1)."""
         self.rest(RESTS_FOR_STORE)
-        self.broker.when_stored(partial(self.on_stored, done), self.on_not_stored)
+        self.broker.when_stored(partial(self.on_stored, done), partial(control.on_not_stored, self))
 
     def on_stored(self, done):
         """The batch is on disk."""
         if self.state != CLOSED:
             done()
         self.go_on(RESTS_FOR_STORE)
-
-    def on_not_stored(self):
-        """The store has failed: what was asked for can't be promised."""
-        if self.state != CLOSED:
-            control.fail(self, MqttError(Reason.UNSPECIFIED_ERROR, "the store has failed: nothing can be written"))
-
-    def on_refused(self):
-        """MQTT 3: a message was not taken, and there is no other word for it [MQTT-3.3.5-2]."""
-        if self.state != CLOSED:
-            control.fail(self, MqttError(Reason.QUOTA_EXCEEDED, "a message was refused"))
 
     def await_decision(self, question):
         """The packet is taken again when others have said who the user is, or what they may."""
@@ -414,17 +417,6 @@ cdef inline uint16_t packet_id_of(const char* body) except? 0:
     return packet_id
 
 
-cdef int raise_publish(int found) except -1:
-    """What `read_publish` found wrong."""
-    if found == PUBLISH_ID:
-        raise MqttError(Reason.PROTOCOL_ERROR, "the packet identifier of a PUBLISH is 0")
-    if found == PUBLISH_QOS:
-        raise MqttError(Reason.MALFORMED_PACKET, "QoS 3, or DUP with QoS 0")
-    if found == PUBLISH_LENGTH:
-        raise MqttError(Reason.MALFORMED_PACKET, "a property length of more than four octets")
-    raise MqttError(Reason.MALFORMED_PACKET, "a field runs beyond the packet's end")
-
-
 cdef inline bint may_publish(MqttConnection connection, publish_t* publish) except -1:
     """What must hold before a message is made of a PUBLISH; False: it is answered already."""
     if connection.exchange is None and not connection.on_first_publish():
@@ -444,6 +436,21 @@ cdef inline bint may_publish(MqttConnection connection, publish_t* publish) exce
     return True
 
 
+cdef inline message_t* message_of(MqttConnection connection, publish_t* publish) except? NULL:
+    """A message, with room for the payload. NULL: the PUBLISH is answered already."""
+    cdef message_t* message
+    if publish.payload_size > connection.message_bytes_max:             # [MQTT-3.1.2-24] the other way round
+        raise MqttError(Reason.PACKET_TOO_LARGE, f"a payload of {publish.payload_size} bytes")
+    if not may_publish(connection, publish):
+        return NULL
+    message = connection.incoming.make_message(publish)
+    if connection.incoming.is_refused:
+        message_unref(message)
+        connection.refuse_publish(publish.qos, publish.packet_id, Reason.NOT_AUTHORIZED, False)
+        return NULL
+    return message
+
+
 cdef int on_publish(MqttConnection connection, uint8_t first, const char* body, size_t length) except -1:
     """A whole PUBLISH."""
     cdef publish_t publish
@@ -452,11 +459,9 @@ cdef int on_publish(MqttConnection connection, uint8_t first, const char* body, 
     connection.counters.packets_received += 1
     if found != PUBLISH_OK:
         raise_publish(found)
-    if not may_publish(connection, &publish):
+    message = message_of(connection, &publish)
+    if message == NULL:
         return 0
-    if publish.payload_size > connection.message_bytes_max:
-        raise MqttError(Reason.PACKET_TOO_LARGE, f"a payload of {publish.payload_size} bytes")
-    message = connection.incoming.make_message(&publish)
     copy_bytes(message_body(message), publish.payload, publish.payload_size)
     return connection.publish_message(&publish, message)
 
@@ -473,13 +478,10 @@ cdef bint begin(MqttConnection connection, uint8_t first, const char* body, size
         raise MqttError(Reason.PACKET_TOO_LARGE, "more properties than are taken")
     if found != PUBLISH_OK:
         raise_publish(found)
-    if publish.payload_size > connection.message_bytes_max:             # [MQTT-3.1.2-24] the other way round
-        raise MqttError(Reason.PACKET_TOO_LARGE, f"a payload of {publish.payload_size} bytes")
     came = there - (publish.payload - body)
     connection.counters.packets_received += 1
-    if may_publish(connection, publish):
-        message = connection.incoming.make_message(publish)
-    else:
+    message = message_of(connection, publish)
+    if message == NULL:
         message = message_new(NULL, 0, NULL, 0, NULL, 0, publish.payload_size)
         if message == NULL:
             raise MemoryError
@@ -494,7 +496,3 @@ cdef bint begin(MqttConnection connection, uint8_t first, const char* body, size
 
 cdef inline char* begun_place(MqttConnection connection) noexcept:
     return message_body(connection.begun) + (connection.begun.body_size - connection.begun_left)
-
-
-cdef inline bint is_text(message_t* message) noexcept:
-    return utf8_is_valid(<const uint8_t*>message_body(message), message.body_size) != 0

@@ -216,7 +216,7 @@ def release(connection: MqttConnection) -> None:
         connection.is_present = False
         if connection.broker.events.wanted:
             connection.broker.events.tell("connection.closed", **handshake.fields(connection))
-        connection.broker.presence.leave(connection.user.name, connection.vhost.name)
+        connection.broker.presence.leave(connection.user.name, connection.vhost.name, connection)
     session = connection.leave()
     if was_running:
         connection.counters.connections_closed += 1
@@ -243,6 +243,18 @@ def on_silent(connection: MqttConnection) -> None:
         return
     connection.counters.keep_alives_timed_out += 1
     fail(connection, MqttError(Reason.KEEP_ALIVE_TIMEOUT, "nothing was heard for one and a half keep-alives"))
+
+
+def on_not_stored(connection: MqttConnection) -> None:
+    """The store has failed: what was asked for can't be promised."""
+    if connection.state != CLOSED:
+        fail(connection, MqttError(Reason.UNSPECIFIED_ERROR, "the store has failed: nothing can be written"))
+
+
+def on_refused(connection: MqttConnection) -> None:
+    """MQTT 3: a message was not taken, and there is no other word for it [MQTT-3.3.5-2]."""
+    if connection.state != CLOSED:
+        fail(connection, MqttError(Reason.QUOTA_EXCEEDED, "a message was refused"))
 
 
 def take_over(connection: MqttConnection) -> None:

@@ -15,6 +15,7 @@ cdef class Counters:
     cdef public uint64_t dropped_offline            # QoS 0: the receiver was not connected
     cdef public uint64_t dropped_too_large          # larger than the receiver's maximum packet size
     cdef public uint64_t dropped_unnameable         # published elsewhere, with a routing key that is no topic name
+    cdef public uint64_t dropped_unauthorized       # the receiver may not get it any more
     cdef public uint64_t refused_by_receiver        # PUBACK or PUBREC with a failure
     cdef public uint64_t publish_refused            # answered with a failure, or the connection closed for it
     # connections and sessions
@@ -27,6 +28,7 @@ cdef class Counters:
     cdef public uint64_t taken_over
     cdef public uint64_t sessions_expired
     cdef public uint64_t subscriptions_refused
+    cdef public uint64_t subscriptions_revoked      # granted, and not allowed any more
     cdef public uint64_t wills_published
     cdef public uint64_t wills_refused
     # what a client was told, or would have been in MQTT 5: (what it asked, reason code) → how often

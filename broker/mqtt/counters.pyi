@@ -18,6 +18,7 @@ class Counters:
     dropped_offline: int
     dropped_too_large: int
     dropped_unnameable: int
+    dropped_unauthorized: int
     refused_by_receiver: int
     publish_refused: int
     connections_opened: int
@@ -29,6 +30,7 @@ class Counters:
     taken_over: int
     sessions_expired: int
     subscriptions_refused: int
+    subscriptions_revoked: int
     wills_published: int
     wills_refused: int
     def as_dict(self) -> dict[str, int]: ...

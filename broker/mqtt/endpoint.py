@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from broker.mqtt import control
+from broker.mqtt import control, rights
 from broker.mqtt.admission import ConnectRate
 from broker.mqtt.counters import Counters
 from broker.mqtt.figures import figures
@@ -37,6 +37,7 @@ class Endpoint:
             broker, broker.clock, lambda: figures(self), version=VERSION, interval_s=settings.sys_interval_s
         )
         self.sessions = Sessions(broker, self.counters, settings, limits, self.sys_topics)
+        broker.access.listen(lambda user: rights.review_all(self.sessions, user))
         self.sparkplug: bool = settings.sparkplug
         self.certificates: dict[str, Certificates] = {}
         self.connections: set[MqttConnection] = set()

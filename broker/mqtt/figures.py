@@ -43,7 +43,8 @@ def figures(endpoint: Endpoint) -> dict[str, int]:
         "publish_dropped": counters.dropped_full
         + counters.dropped_offline
         + counters.dropped_too_large
-        + counters.dropped_unnameable,
+        + counters.dropped_unnameable
+        + counters.dropped_unauthorized,
         "publish_bytes_received": counters.publish_bytes_received,
         "publish_bytes_sent": counters.publish_bytes_sent,
         "packets_waiting": sum(session.inflight_count for session in sessions.by_name.values()),

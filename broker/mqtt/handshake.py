@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from broker.core.certificate_login import name_in
 from broker.core.errors import AccessRefused, LimitExceeded
 from broker.core.events import connection_fields, tell_login
-from broker.mqtt import control, will
+from broker.mqtt import control, rights, will
 from broker.mqtt.authentication import Authentication, Mechanism, Step
 from broker.mqtt.oauthbearer import OAuthBearer
 from broker.mqtt.packets import Connect, decode_auth, decode_connect, encode_auth, encode_connack
@@ -231,6 +231,8 @@ def accept(connection: MqttConnection, connect: Connect, last_data: bytes = b"")
     count_in(connection)
     must_wait = existing is not None and existing.is_stored
     session, present = sessions.open(vhost, client_id, clean_start=connect.clean_start, expiry_interval_s=expiry)
+    session.user = connection.user
+    rights.review_unless_judged(session)
     if connect.will is not None:
         session.will = will.pending(connect.will, connection.user)
     connection.keep_alive_s = connect.keep_alive_s
@@ -267,7 +269,7 @@ def accept(connection: MqttConnection, connect: Connect, last_data: bytes = b"")
 def count_in(connection: MqttConnection) -> None:
     """Count it in its vhost and for its user. Raises MqttError at an operator's limit of connections."""
     try:
-        connection.broker.presence.enter(connection.user.name, connection.vhost.name)
+        connection.broker.presence.enter(connection.user.name, connection.vhost.name, connection)
     except LimitExceeded as error:
         raise MqttError(Reason.QUOTA_EXCEEDED, error.text) from None
     connection.is_present = True

@@ -22,8 +22,15 @@ cdef class Incoming:
     cdef bint is_5
     cdef uint32_t topic_alias_max
     cdef list aliases                           # topic names by alias, from 1 on; None: none ever
+    cdef object rights                          # core.topic_rights.TopicRights; None: every topic is allowed
+    cdef bint is_refused                        # the last PUBLISH's topic is one that the client may not publish to
     cdef char* last_topic                       # the last PUBLISH's topic name, and behind it its routing key
     cdef size_t last_topic_size
 
-    # The message of a PUBLISH, with room for its payload. Raises MqttError.
+    # The message of a PUBLISH, with room for its payload; it may be published unless `is_refused`. Raises MqttError.
     cdef message_t* make_message(self, publish_t* publish) except NULL
+
+# What `codec.read_publish` found wrong, as MqttError.
+cdef int raise_publish(int found) except -1
+# Whether a payload is UTF-8.
+cdef bint is_text(message_t* message) noexcept

@@ -6,10 +6,12 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from broker.core.message cimport (
-    MESSAGE_HAS_HEADERS, MESSAGE_OK, MESSAGE_PERSISTENT, MESSAGE_QOS2, MESSAGE_RETAIN, message_describe, message_new,
-    message_t, message_unref, same_bytes,
+    MESSAGE_HAS_HEADERS, MESSAGE_OK, MESSAGE_PERSISTENT, MESSAGE_QOS2, MESSAGE_RETAIN, message_body, message_describe,
+    message_new, message_t, message_unref, same_bytes,
 )
-from broker.mqtt.codec cimport EXCHANGE_NAME_SIZE, FLAG_RETAIN, has_wildcard, publish_t, swap_topic
+from broker.mqtt.codec cimport (
+    EXCHANGE_NAME_SIZE, FLAG_RETAIN, PUBLISH_ID, PUBLISH_LENGTH, PUBLISH_QOS, has_wildcard, publish_t, swap_topic,
+)
 from broker.mqtt.publish_properties cimport publish_properties_scan, publish_properties_t
 from broker.mqtt.translate cimport publish_properties_to_amqp
 from broker.mqtt.utf8 cimport utf8_is_valid
@@ -27,12 +29,13 @@ cdef char* PROPERTIES_PERSISTENT = "\x10\0\2"
 cdef class Incoming:
     """Of one connection."""
 
-    def __init__(self, endpoint, uint64_t publisher, bint is_5):
+    def __init__(self, endpoint, uint64_t publisher, bint is_5, rights):
         self.endpoint = endpoint
         self.counters = endpoint.counters
         self.publisher = publisher
         self.is_5 = is_5
         self.topic_alias_max = endpoint.topic_alias_maximum
+        self.rights = rights
 
     def __dealloc__(self):
         free(self.last_topic)
@@ -66,6 +69,13 @@ cdef class Incoming:
         if properties.payload_format == 1:
             publish.flags |= PAYLOAD_IS_TEXT
         return message
+
+    def revise(self, rights):
+        """What the client may publish has changed: no topic is known any more."""
+        self.rights = rights
+        self.is_refused = False
+        free(self.last_topic)
+        self.last_topic = NULL
 
     def resolve_alias(self, uint16_t alias, bytes topic) -> bytes:
         """The topic name that an alias stands for, or from now on does [MQTT-3.3.2-12]. Raises MqttError."""
@@ -141,4 +151,20 @@ cdef char* check_topic(Incoming incoming, const char* topic, size_t size) except
         raise MemoryError
     memcpy(place, topic, size)
     swap_topic(place + size, topic, size)
+    incoming.is_refused = incoming.rights is not None and not incoming.rights.may_write(place[size:2 * size])
     return place + size
+
+
+cdef int raise_publish(int found) except -1:
+    """What `read_publish` found wrong."""
+    if found == PUBLISH_ID:
+        raise MqttError(Reason.PROTOCOL_ERROR, "the packet identifier of a PUBLISH is 0")
+    if found == PUBLISH_QOS:
+        raise MqttError(Reason.MALFORMED_PACKET, "QoS 3, or DUP with QoS 0")
+    if found == PUBLISH_LENGTH:
+        raise MqttError(Reason.MALFORMED_PACKET, "a property length of more than four octets")
+    raise MqttError(Reason.MALFORMED_PACKET, "a field runs beyond the packet's end")
+
+
+cdef bint is_text(message_t* message) noexcept:
+    return utf8_is_valid(<const uint8_t*>message_body(message), message.body_size) != 0

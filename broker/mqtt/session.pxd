@@ -42,6 +42,10 @@ cdef class Session(Target):
     cdef public bint is_stored                  # it outlives the connection, and a restart
     cdef public object will                     # will.PendingWill, or None
     cdef public object expiry_timer
+    cdef public object user                     # core.access.User who is connected, or was last; None: not known
+    cdef public object rights                   # core.topic_rights.TopicRights of it; None: every topic is allowed
+    cdef public object judged                   # for which user, and when, its subscriptions were judged
+    cdef public bint is_restricted              # what waits may be something that it must not get any more
     cdef readonly bint ended                    # nothing is delivered any more
 
     # while somebody is connected

@@ -6,6 +6,7 @@ from broker.core.binding import Binding
 from broker.core.message import Message
 from broker.core.queue import Queue
 from broker.core.target import Target
+from broker.core.topic_rights import TopicRights
 from broker.core.vhost import VirtualHost
 from broker.mqtt.connection import MqttConnection
 from broker.mqtt.packet_ids import PacketIds
@@ -35,6 +36,10 @@ class Session(Target):
     is_stored: bool
     will: PendingWill | None
     expiry_timer: Any
+    user: Any
+    rights: TopicRights | None
+    judged: Any
+    is_restricted: bool
     shares: list[SessionConsumer] | None
     released: list[int] | None
     position_ceiling: int
@@ -66,7 +71,7 @@ class Session(Target):
     def is_connected(self) -> bool: ...
     def matched(self, bindings: list[Binding], routing_key: bytes) -> Match | None: ...
     def make_match(self, qos: int, no_local: bool, retain_as_published: bool, identifiers: bytes) -> Match: ...
-    def options_for(self, key: bytes) -> Match: ...
+    def options_for(self, key: bytes) -> Match | None: ...
     def attach(
         self,
         connection: MqttConnection,

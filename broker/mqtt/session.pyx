@@ -117,7 +117,7 @@ cdef class Session(Target):
             if held.identifier is not None:
                 identifiers = identifiers or []
                 identifiers.append(held.identifier)
-        if qos < 0:
+        if qos < 0 or (self.rights is not None and not self.rights.may_read(routing_key)):
             return None
         return self.make_match(qos, no_local, keeps_retain, b"".join(identifiers) if identifiers else NOTHING)
 
@@ -136,7 +136,7 @@ cdef class Session(Target):
         return match
 
     def options_for(self, bytes key) -> Match:
-        """What goes for a message that waited in the own queue: subscriptions may have changed since."""
+        """What goes for a message that waited in the own queue: subscriptions may have changed since. None: nothing."""
         cdef dict known = self.options_by_key
         if known is None:
             known = self.options_by_key = {}
@@ -144,7 +144,9 @@ cdef class Session(Target):
         if match is None:
             bindings = [each for each in self.vhost.exchanges["amq.topic"].trie.matches(key)
                         if each.destination is self]
-            match = self.sum_of(bindings, key) or self.make_match(2, False, self.keeps_retain, NOTHING)
+            match = self.sum_of(bindings, key)
+            if match is None and not self.is_restricted:
+                match = self.make_match(2, False, self.keeps_retain, NOTHING)
             if len(known) >= OPTIONS_CACHED_MAX:
                 known.clear()
             known[key] = match
@@ -314,7 +316,12 @@ cdef class Session(Target):
 
     def send_retained(self, message, int qos, Match options):
         """A retained message for a new subscription (core.message.Message, flagged so)."""
-        send_retained(self, message, qos, options)
+        cdef message_t* pointer = (<Message>message).message
+        qos = min(qos, message_qos(pointer))
+        if qos or output_full(self.output):             # one subscription may ask for more than an output holds
+            accept_by_queue(self, pointer)
+        elif not self.send(pointer, 0, 0, False, options, 0):
+            self.counters.dropped_too_large += 1
 
     cdef int send_pubrel(self, uint16_t packet_id) except -1:
         cdef char* at = self.output.reserve(4)
@@ -445,18 +452,6 @@ cdef int drop_or_queue(Session session, message_t* message) except -1:
     else:
         session.counters.dropped_full += 1
     return ROUTED
-
-
-cdef int send_retained(Session session, message, int qos, Match options) except -1:
-    cdef message_t* pointer = (<Message>message).message
-    qos = min(qos, message_qos(pointer))
-    if qos:
-        return accept_by_queue(session, pointer)
-    if output_full(session.output):                 # one subscription may ask for more than an output holds
-        return accept_by_queue(session, pointer)
-    if not session.send(pointer, 0, 0, False, options, 0):
-        session.counters.dropped_too_large += 1
-    return 0
 
 
 cdef inline void remove(Inflight inflight, uint16_t packet_id) noexcept:

@@ -50,10 +50,14 @@ cdef class SessionConsumer(Consumer):
                 and not names_topic(message_routing_key(message), message.routing_key_size):
             return deliver_unnameable(self, entry)
         if options == <PyObject*>None:
-            if (<Session>session).option_count == 0 and is_uniform(<Session>session):
+            if (<Session>session).option_count == 0 and not (<Session>session).is_restricted \
+                    and is_uniform(<Session>session):
                 qos = min(qos, uniform_qos(<Session>session))
             else:
                 found = (<Session>session).options_for(message_routing_key(message)[:message.routing_key_size])
+                if found is None:
+                    (<Session>session).counters.dropped_unauthorized += 1
+                    return self.queue.settle(entry, DISCARD)
                 options = <PyObject*>found
         if options != <PyObject*>None:
             qos = min(qos, (<Match>options).qos)

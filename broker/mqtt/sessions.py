@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from broker.core.session_records import SessionRecords
-from broker.mqtt import subscriptions, will
+from broker.mqtt import rights, subscriptions, will
 from broker.mqtt.packet_cache import PacketCache
 from broker.mqtt.session import Session
 from broker.mqtt.session_consumer import SessionConsumer
@@ -213,6 +213,7 @@ class Sessions:
             "expiry_interval_s": session.expiry_interval_s,
             "away_since_ms": None if session.connection is not None else self.clock.now_ms,
             "subscriptions": [held.as_stored() for held in session.subscriptions.values()],
+            "user": session.user.name if session.user is not None else None,
             "will": session.will.as_stored() if session.will is not None else None,
         }
 
@@ -256,6 +257,8 @@ class Sessions:
             if session.queue is not None:
                 session.queue.next_position = max(session.queue.next_position, session.position_ceiling)
         session.keep_state()
+        session.user = self.broker.access.users.get(value.get("user") or "")
+        rights.review_unless_judged(session)
         if value["will"] is not None:
             user, *rest = value["will"]
             session.will = will.PendingWill(self.broker.access.users.get(user), *rest)

@@ -1,6 +1,6 @@
 """SUBSCRIBE and UNSUBSCRIBE: topic filters as bindings of `amq.topic`, and what goes with each.
 
-Owns what a session holds of each subscription, rights, limits, and which retained messages a new one gets. Refuses to
+Owns what a session holds of each subscription, limits, and which retained messages a new one gets. Refuses to
 know packets' bytes.
 
     filter                   binding                                destination
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from broker.core.binding import SUBSCRIBER
 from broker.core.errors import CoreError
+from broker.mqtt import rights
 from broker.mqtt.fields import encode_varint
 from broker.mqtt.naming import is_topic_key
 from broker.mqtt.packets import Subscription
@@ -95,22 +96,13 @@ def ask(connection: MqttConnection, asked: Iterable[Subscription]) -> None:
 
 def check(connection: MqttConnection, held: Held, is_new: bool) -> None:
     """Rights and limits. Raises MqttError."""
-    session, user = connection.session, connection.user
-    sessions, vhost = session.sessions, session.vhost
+    session = connection.session
+    sessions = session.sessions
     if is_new and len(session.subscriptions) >= sessions.subscriptions_max:
         raise MqttError(Reason.QUOTA_EXCEEDED)
     if len(held.topic_filter) > sessions.topic_bytes_max or held.topic_filter.count(b"/") >= sessions.topic_levels_max:
         raise MqttError(Reason.TOPIC_FILTER_INVALID)
-    if held.share_name == b"":
-        name = held.topic_filter.decode()
-        if not user.may_read(vhost.name, name):
-            raise MqttError(Reason.NOT_AUTHORIZED)
-        return
-    may = user.may_read(vhost.name, "amq.topic", "exchange")
-    if held.qos and held.share_name is None and may:  # as RabbitMQ: the queue is declared, bound and consumed
-        name = f"mqtt-subscription-{session.client_id}qos1"
-        may = all(user.may(vhost.name, verb, name) for verb in ("configure", "write", "read"))
-    if not may:
+    if not rights.may_subscribe(session, held):
         raise MqttError(Reason.NOT_AUTHORIZED)
 
 
@@ -181,6 +173,8 @@ def retained_for(session: Session, held: Held, is_new: bool) -> list[Any]:
         return []
     key = swapped(held.topic_filter)
     found = [*session.vhost.retained.matches(key), *session.sessions.sys_topics.matches(key)]
+    if session.rights is not None:
+        found = [each for each in found if session.rights.may_read(each.message.routing_key)]
     return [(each, held) for each in found]
 
 

@@ -17,6 +17,7 @@ from broker.mqtt.publishing import publish_as_client
 from broker.mqtt.translate import to_amqp
 
 if TYPE_CHECKING:
+    from broker.core.access import User
     from broker.mqtt.packets import Will
     from broker.mqtt.session import Session
 
@@ -78,8 +79,9 @@ def publish(session: Session) -> None:
     will = session.will
     if will is None:
         return
+    key = will.topic.translate(SWAP)
     try:
-        may = will.user is not None and will.user.may_write(session.vhost.name, "amq.topic", "exchange")
+        may = will.user is not None and may_publish(session, will.user, key)
     except Undecided as undecided:
         undecided.question.when_decided(lambda: publish(session))
         return
@@ -90,13 +92,23 @@ def publish(session: Session) -> None:
         counters.wills_refused += 1
         log.warning("the will of '%s' may not be published", session.client_id)
     else:
-        key, payload = will.topic.translate(SWAP), will.payload
+        payload = will.payload
         if session.sessions.sparkplug and sparkplug.is_node_death(key):
             payload = sparkplug.with_timestamp(payload, session.sessions.clock.now_ms)
         message = Message(b"amq.topic", key, will.properties, payload)
         publish_as_client(session.vhost, message, will.qos, will.retain)
         counters.wills_published += 1
     session.sessions.note_will(session)
+
+
+def may_publish(session: Session, user: User, key: bytes) -> bool:
+    """By the rights that the user has now."""
+    vhost = session.vhost
+    if not user.may_write(vhost.name, "amq.topic", "exchange"):
+        return False
+    topics = session.sessions.broker.access.topics
+    rights = topics.rights(user.name, vhost.name, vhost.exchanges["amq.topic"], session.client_id)
+    return rights is None or rights.may_write(key)
 
 
 SWAP = bytes.maketrans(b"/.+*", b"./*+")

@@ -92,13 +92,16 @@ class NativeEndpoint:
 class Subscription:
     """What a client subscribed to."""
 
-    __slots__ = ("ack", "consumer_tag", "octets", "own_queue", "skips_dollar")
+    __slots__ = ("ack", "consumer_tag", "key", "octets", "own_queue", "queue", "skips_dollar")
 
-    def __init__(self, request: Subscribe, own_queue: str) -> None:
-        """`own_queue`: the name of the queue that was made for it, or ""."""
+    def __init__(self, request: Subscribe, queue: str) -> None:
+        """`queue`: that it consumes from."""
         self.ack = request.ack
         self.octets = request.octets
-        self.own_queue = own_queue
+        self.queue = queue
+        self.own_queue = "" if request.topic is None else queue
+        """The name of the queue that was made for it, or ""."""
+        self.key = None if request.topic is None else translate.filter_key(request.topic)
         self.consumer_tag = ""
         # A wildcard in the first level does not match topics that begin with $ [MQTT-4.7.2-1].
         self.skips_dollar = request.topic is not None and request.topic[0] in "+#"
@@ -178,6 +181,8 @@ class NativeConnection(PythonConnection):
         client, self.client = self.client, None
         self.subscriptions.clear()
         if client is not None:
+            if client.user is not None:
+                self.endpoint.broker.presence.leave(client.user.name, client.vhost.name, self)
             client.close()
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -233,6 +238,7 @@ class NativeConnection(PythonConnection):
             raise AccessRefused("expected a user and a password")
         assert self.client.user is not None
         name = self.client.user.name
+        self._enter(self.client)
         self._stop_login_timer()
         if self.client.user.expires_ms:
             self.login_timer = self.endpoint.clock.call_at(self.client.user.expires_ms, self._on_expired)
@@ -244,6 +250,55 @@ class NativeConnection(PythonConnection):
         """The token that named the user says no longer so."""
         self.login_timer = None
         self.output.close_with(POLICY_VIOLATION, "the credentials have expired")
+
+    def _enter(self, client: Client) -> None:
+        """Count the client in. Raises LimitExceeded: then it is nobody."""
+        if client.user is None:
+            return
+        try:
+            self.endpoint.broker.presence.enter(client.user.name, client.vhost.name, self)
+        except CoreError:
+            self.client = None
+            client.close()
+            raise
+
+    def on_rights_changed(self) -> None:
+        """See core.presence.Present: whoever may not be here is told so and cut; what may not be read is cancelled."""
+        client = self.client
+        if client is None or client.user is None:
+            return
+        name, vhost = client.user.name, client.vhost.name
+        if client.user.is_deleted:
+            self._expel(f"user '{name}' is deleted")
+        elif not client.user.asks_others and not client.user.may_access(vhost):
+            self._expel(f"access to vhost '{vhost}' refused for user '{name}'")
+        else:
+            client.topics.forget()
+            for id_, subscription in list(self.subscriptions.items()):
+                if not self._may_go_on(client, subscription):
+                    self._revoke(client, id_, subscription)
+
+    def _may_go_on(self, client: Client, subscription: Subscription) -> bool:
+        try:
+            client.check("read", "queue", subscription.queue)
+            if subscription.key is not None:
+                client.topics.check_bind(TOPICS, subscription.key)
+        except CoreError:
+            return False
+        except Undecided:
+            return True  # granted before; others are not asked anew
+        return True
+
+    def _revoke(self, client: Client, id_: str | int, subscription: Subscription) -> None:
+        if subscription.own_queue:
+            client.vhost.remove_queue(client.vhost.queues[subscription.own_queue])  # which cancels it
+            return
+        client.cancel(subscription.consumer_tag)
+        self._on_cancelled(id_)
+
+    def _expel(self, text: str) -> None:
+        self.say(Error(id=None, code="refused", text=text))
+        self.output.close_with(POLICY_VIOLATION, text)
 
     def _on_publish(self, client: Client, request: Publish) -> None:
         exchange, key = translate.destination(request)
@@ -290,6 +345,7 @@ class NativeConnection(PythonConnection):
         queue = request.queue or ""
         if request.topic is not None:
             key = translate.filter_key(request.topic)
+            client.topics.check_bind(TOPICS, key)
             retained = client.retained(key)
             queue = client.declare_queue(durable=False, exclusive=True)
             try:
@@ -297,7 +353,7 @@ class NativeConnection(PythonConnection):
             except (CoreError, Undecided):
                 client.delete_queue(queue)
                 raise
-        subscription = Subscription(request, "" if request.topic is None else queue)
+        subscription = Subscription(request, queue)
         self.subscriptions[request.id] = subscription
 
         def started() -> None:

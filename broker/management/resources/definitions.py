@@ -19,6 +19,7 @@ from broker.management.listing import ROWS_PER_SLICE
 from broker.management.observed import ObservedServer
 from broker.management.replies import answer, bad_request
 from broker.management.resources.policies import policy, policy_of
+from broker.management.resources.topic_permissions import exchange_of, topic_permissions
 from broker.management.resources.users import SHA256, tags_of
 from broker.management.resources.vhosts import permission
 from broker.version import VERSION
@@ -71,7 +72,7 @@ class Definitions:
             ],
             "vhosts": [{"name": vhost.name} for vhost in vhosts],
             "permissions": [permission(user, vhost) for user in users for vhost in user.permissions],
-            "topic_permissions": [],
+            "topic_permissions": [row for user in users for row in topic_permissions(broker.access, user.name)],
             "parameters": [row for vhost in vhosts for row in self.parameters_of(vhost)],
             "global_parameters": [
                 {"name": name, "value": value} for (_, _, name), value in broker.parameters.find("", "")
@@ -125,6 +126,7 @@ class Definitions:
             "vhosts": self.take_vhost,
             "users": self.take_user,
             "permissions": self.take_permission,
+            "topic_permissions": self.take_topic_permission,
             "parameters": self.take_parameter,
             "global_parameters": self.take_global,
             "policies": self.take_policy,
@@ -173,6 +175,13 @@ class Definitions:
         vhost, user = self.vhost(row).name, field(row, "user", str)
         verbs = (field(row, verb, str) for verb in ("configure", "write", "read"))
         self.server.broker.access.set_permission(vhost, user, *verbs)
+
+    def take_topic_permission(self, row: dict[str, Any]) -> None:
+        """Two regular expressions over the keys of an exchange."""
+        vhost, user = self.vhost(row).name, field(row, "user", str)
+        exchange = exchange_of(field(row, "exchange", str))
+        access = self.server.broker.access
+        access.set_topic_permission(vhost, user, exchange, field(row, "write", str), field(row, "read", str))
 
     def take_parameter(self, row: dict[str, Any]) -> None:
         """Vhost limits and operator policies are parameters, too."""

@@ -21,6 +21,7 @@ from broker.management.asked import (
     flag,
     needs,
     sees_vhost,
+    topic_rights,
     user_of,
     vhost_of,
 )
@@ -146,6 +147,7 @@ class Exchanges:
         except (ValueError, TypeError, OverflowError, KeyError) as error:
             raise bad_request(f"properties: {error}") from None
         message = Message(exchange.name.encode(), field(body, "routing_key", str).encode(), raw, octets)
+        topic_rights(self.server, request, vhost).check_publish(exchange.name, message)
         if self.server.broker.alarms:
             # Law 3, in HTTP's words (RFC 6585 §4): a request cannot be made to wait as a connection can.
             raise ApiError(429, "blocked", f"publishing is blocked: {'; '.join(self.server.broker.alarms.values())}")
@@ -215,6 +217,7 @@ class Exchanges:
             raise refused("Access refused.")
         body = await body_of(request)
         key, arguments = field(body, "routing_key", str, ""), field(body, "arguments", dict, {})
+        topic_rights(self.server, request, vhost).check_bind(source.name, key.encode())
         vhost.bind(source, destination, kind, key.encode(), arguments)
         place = f"{quote(destination.name, safe='')}/{views.properties_key(key, arguments)}"
         return web.Response(status=201, headers={"Location": place})

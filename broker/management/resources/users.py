@@ -130,7 +130,7 @@ class Users:
 
     async def delete(self, request: web.Request) -> web.Response:
         """The user goes, and its connections with it."""
-        self.remove(self.named(request).name)
+        self.access.delete_user(self.named(request).name)
         return no_content()
 
     async def delete_many(self, request: web.Request) -> web.Response:
@@ -141,16 +141,8 @@ class Users:
             if not isinstance(name, str) or name not in self.access.users:
                 raise bad_request(f"no_such_user: {name}")
         for name in dict.fromkeys(names):
-            self.remove(name)
+            self.access.delete_user(name)
         return no_content()
-
-    def remove(self, name: str) -> None:
-        """Delete a user and say farewell to its connections."""
-        self.access.delete_user(name)
-        for each in self.server.connections():
-            user = getattr(each, "user", None)
-            if user is not None and user.name == name:
-                each.shut_down(f"user '{name}' is deleted")
 
     # ── permissions ───────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -67,6 +67,17 @@ async def test_lists_are_tables_or_json(run: Run, core: Core, peer: Peer) -> Non
         await run("list", what)
 
 
+async def test_topic_permissions(run: Run, core: Core) -> None:
+    await run("topic-permission", "set", "guest", "amq.topic", "^a", "^b")
+    await run("topic-permission", "set", "guest", "events", "^a", "^b")
+    assert "amq.topic" in (await run("list", "topic-permissions")).output
+    await run("topic-permission", "clear", "guest", "events")
+    (left,) = core.broker.access.topics.of_user("guest")
+    assert left == ("/", "amq.topic", ("^a", "^b"))
+    await run("topic-permission", "clear", "guest")
+    assert core.broker.access.topics.permissions == {}
+
+
 async def test_users_vhosts_and_permissions(run: Run, core: Core) -> None:
     await run("vhost", "add", "shop")
     await run("user", "add", "ann", "--tag", "monitoring", "--new-password", "secret")

@@ -433,3 +433,51 @@ def test_the_broker_that_stops_says_1001(native: Native) -> None:
     native.connection.shut_down("stop")
 
     assert native.frames()[-1].code == 1001
+
+
+# ── rights ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_topic_that_may_not_be_published_or_read_is_refused(core: Core, native: Native) -> None:
+    core.broker.access.set_topic_permission("/", "guest", "amq.topic", r"^a\.", r"^a\.")
+
+    assert native.say({"type": "publish", "topic": "b/1", "body": "m", "id": 1})[0]["code"] == "refused"
+    assert native.say({"type": "subscribe", "id": 2, "topic": "#"})[0]["code"] == "refused"
+    assert [each["type"] for each in native.say({"type": "subscribe", "id": 3, "topic": "a/#"})] == ["subscribed"]
+    assert len(core.vhost.queues) == 1
+
+
+def test_a_subscription_that_is_not_allowed_any_more_is_cancelled(core: Core, native: Native) -> None:
+    core.vhost.declare_queue("work")
+    native.say(
+        {"type": "subscribe", "id": "a", "topic": "a/#"},
+        {"type": "subscribe", "id": "b", "topic": "b/#"},
+        {"type": "subscribe", "id": "w", "queue": "work"},
+    )
+    core.broker.access.set_topic_permission("/", "guest", "amq.topic", ".*", r"^a\.")
+    assert native.heard() == [{"type": "cancelled", "id": "b"}]
+    core.broker.access.set_permission("/", "guest", ".*", ".*", "^amq")
+    assert native.heard() == [{"type": "cancelled", "id": "w"}]
+    assert list(native.core.vhost.queues["work"].consumers) == []
+
+
+@pytest.mark.parametrize("change", ["delete_user", "clear_permission"])
+def test_who_may_not_be_here_any_more_is_told_so_and_cut(core: Core, native: Native, change: str) -> None:
+    if change == "delete_user":
+        core.broker.access.delete_user("guest")
+    else:
+        core.broker.access.clear_permission("/", "guest")
+    error, close = native.frames()
+
+    assert json.loads(error.payload)["code"] == "refused"
+    assert (close.opcode, close.code) == (CLOSE, 1008)
+    native.connection.lost("closed")
+    assert core.broker.presence.of_user == {}
+
+
+def test_clients_count_in_the_limits_of_connections(core: Core, native: Native) -> None:
+    core.broker.parameters.set_user_limit("guest", "max-connections", 1)
+
+    assert Native(core).hello()[0]["code"] == "limit"
+    native.connection.lost("closed")
+    assert Native(core).hello()[0]["type"] == "welcome"
