@@ -3,9 +3,10 @@
 COUNTED = (
     "publish_received", "publish_bytes_received", "publish_sent", "publish_bytes_sent", "packets_received",
     "packets_sent", "duplicates_received", "dropped_full", "dropped_offline", "dropped_too_large",
-    "dropped_unnameable", "dropped_unauthorized", "refused_by_receiver", "publish_refused", "connections_opened", "connections_closed",
-    "connections_failed", "logins_refused", "handshakes_timed_out", "keep_alives_timed_out", "taken_over",
-    "sessions_expired", "subscriptions_refused", "subscriptions_revoked", "wills_published", "wills_refused",
+    "dropped_unnameable", "dropped_unauthorized", "refused_by_receiver", "publish_refused", "connections_opened",
+    "connections_closed", "connections_failed", "logins_refused", "handshakes_timed_out", "keep_alives_timed_out",
+    "taken_over", "sessions_expired", "subscriptions_refused", "subscriptions_revoked", "wills_published",
+    "wills_refused",
 )
 
 
