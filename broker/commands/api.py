@@ -34,6 +34,8 @@ class Api:
 
     def __init__(self, url: str, user: str, password: str) -> None:
         self.url = url.rstrip("/")
+        self.user = user
+        self.password = password
         self.login = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
     def request(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:

@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from broker.commands.api import Api, CommandFailed, asks_broker, json_option, path_of, vhost_option
+from broker.commands.clients import over_amqp, over_websocket
+from broker.commands.clients.place import Place, octets_of
 from broker.commands.tables import show
 
 
@@ -16,23 +18,47 @@ from broker.commands.tables import show
 @click.argument("routing_key")
 @click.argument("payload")
 @click.option("--properties", default="{}", help="JSON: '{\"delivery_mode\": 2}'.")
+@click.option("--protocol", type=click.Choice(("http", "ws", "amqp")), default="http", show_default=True)
 @vhost_option
 @asks_broker
-def publish(api: Api, exchange: str, routing_key: str, payload: str, properties: str, vhost: str) -> None:
-    """Publish one message; EXCHANGE amq.default is the nameless one. It is accepted when this returns."""
+def publish(
+    api: Api, exchange: str, routing_key: str, payload: str, properties: str, protocol: str, vhost: str
+) -> None:
+    """Publish one message; EXCHANGE amq.default is the nameless one. It is accepted when this returns.
+
+    PAYLOAD - is read from standard input, for the protocols ws and amqp.
+    """
+    if protocol != "http":
+        client = over_amqp if protocol == "amqp" else over_websocket
+        target = {"exchange": "" if exchange == "amq.default" else exchange, "routing_key": routing_key}
+        client.publish(Place(api, vhost), target, octets_of(payload), properties_of(properties))
+        click.echo("published")
+        return
     routed = published(api, exchange, routing_key, payload, properties, vhost)
     click.echo("published" if routed else "published, and nobody wanted it")
 
 
 def published(api: Api, exchange: str, routing_key: str, payload: str, properties: str, vhost: str) -> bool:
     """Publish; whether anybody wanted it. Raises CommandFailed."""
-    try:
-        wanted = json.loads(properties)
-    except ValueError as error:
-        raise CommandFailed(f"--properties: expected a JSON object: {error}") from None
-    message = {"properties": wanted, "routing_key": routing_key, "payload": payload, "payload_encoding": "string"}
+    message = {
+        "properties": properties_of(properties),
+        "routing_key": routing_key,
+        "payload": payload,
+        "payload_encoding": "string",
+    }
     routed: bool = api.post(path_of("exchanges", vhost, exchange or "amq.default", "publish"), message)["routed"]
     return routed
+
+
+def properties_of(text: str) -> dict[str, Any]:
+    """What `--properties` holds. Raises CommandFailed."""
+    try:
+        wanted = json.loads(text)
+    except ValueError as error:
+        raise CommandFailed(f"--properties: expected a JSON object: {error}") from None
+    if not isinstance(wanted, dict):
+        raise CommandFailed("--properties: expected a JSON object")
+    return wanted
 
 
 @click.command()
