@@ -13,7 +13,7 @@ from msgspec import Meta, field
 
 from broker.sections import Milliseconds, Permission, Section
 
-BackendName = Literal["internal", "password_file", "http", "oauth"]
+BackendName = Literal["internal", "password_file", "http", "oauth", "ldap"]
 
 
 class Step(Section, frozen=True):
@@ -67,6 +67,68 @@ class OAuth(Section, frozen=True):
     """Who signs the certificate of `jwks_url`; null: whom the system trusts."""
 
 
+class LdapGroup(Section, frozen=True):
+    """What being in a group of the directory grants."""
+
+    dn: Annotated[str, Meta(min_length=1)]
+    tags: list[str] = field(default_factory=list)
+    permissions: list[Permission] = field(default_factory=list)
+
+
+class Ldap(Section, frozen=True):
+    """A directory: a bind says who the user is, groups what they may."""
+
+    url: str | None = None
+    """`ldap://HOST:389` or `ldaps://HOST:636`."""
+    start_tls: bool = False
+    """With `ldap://`: TLS before anything else is said."""
+    ca: str | None = None
+    """Who signs the directory's certificate; null: whom the system trusts."""
+    user_dn_pattern: str | None = None
+    """The user's entry: `uid={username},ou=people,dc=example,dc=org`. Null: it is searched for."""
+    search_base: str | None = None
+    """Where."""
+    search_filter: str = "(uid={username})"
+    bind_dn: str | None = None
+    """As whom is searched; null: anonymously."""
+    bind_password: str | None = None
+    group_base: str | None = None
+    """Where groups are; null: nobody is asked for any."""
+    group_filter: str = "(member={dn})"
+    groups: list[LdapGroup] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
+    """Of everybody in the directory."""
+    permissions: list[Permission] = field(default_factory=list)
+    """Of everybody in the directory."""
+
+    def contradictions(self) -> Iterator[tuple[str, str]]:
+        """What is wrong: where, and why."""
+        key = "authentication.ldap"
+        if self.url is None:
+            return
+        if not self.url.startswith(("ldap://", "ldaps://")):
+            yield f"{key}.url", f"expected ldap://… or ldaps://…, got `{self.url}`"
+        if self.start_tls and self.url.startswith("ldaps://"):
+            yield f"{key}.start_tls", "expected with ldap://… only: ldaps://… has TLS already"
+        if (self.user_dn_pattern is None) == (self.search_base is None):
+            yield f"{key}.user_dn_pattern", f"expected it or {key}.search_base"
+        if self.user_dn_pattern is not None and "{username}" not in self.user_dn_pattern:
+            yield f"{key}.user_dn_pattern", "expected {username} in it"
+        if "{username}" not in self.search_filter:
+            yield f"{key}.search_filter", "expected {username} in it"
+        if "{dn}" not in self.group_filter:
+            yield f"{key}.group_filter", "expected {dn} in it"
+        if (self.bind_dn is None) != (self.bind_password is None):
+            yield f"{key}.bind_password", f"expected with {key}.bind_dn, and only then"
+        if self.groups and self.group_base is None:
+            yield f"{key}.groups", f"expected {key}.group_base as well"
+        for index, permission in enumerate(self.permissions):
+            yield from permission.contradictions(f"{key}.permissions[{index}]")
+        for number, group in enumerate(self.groups):
+            for index, permission in enumerate(group.permissions):
+                yield from permission.contradictions(f"{key}.groups[{number}].permissions[{index}]")
+
+
 class CertificateLogin(Section, frozen=True):
     """Users whom a client's certificate names; it must be verified (`tls.verify`)."""
 
@@ -89,6 +151,7 @@ class Authentication(Section, frozen=True):
     password_file: PasswordFile = field(default_factory=PasswordFile)
     http: Http = field(default_factory=Http)
     oauth: OAuth = field(default_factory=OAuth)
+    ldap: Ldap = field(default_factory=Ldap)
 
     def used(self) -> set[str]:
         """The names of the backends that are asked."""
@@ -109,6 +172,8 @@ class Authentication(Section, frozen=True):
             yield from _needed("http", name, url, used)
             if url is not None and not url.startswith(("http://", "https://")):
                 yield f"authentication.http.{name}", f"expected a URL, got `{url}`"
+        yield from _needed("ldap", "url", self.ldap.url, used)
+        yield from self.ldap.contradictions()
         yield from _needed("oauth", "resource_server_id", self.oauth.resource_server_id, used)
         yield from _needed("oauth", "jwks_url", self.oauth.jwks_url, used)
         for index, permission in enumerate(self.password_file.permissions):

@@ -77,12 +77,36 @@ class Backends:
             preferred_username_claims=oauth.preferred_username_claims,
         )
 
+    def ldap(self) -> Backend:
+        """Raises SetupError."""
+        try:
+            from broker.authentication.ldap import Directory, Group, Ldap
+        except ImportError as error:
+            raise SetupError(f"the backend ldap needs the extra hubbub[ldap]: {error}") from None
+        ldap = self.settings.ldap
+        directory = Directory(
+            url=ldap.url,
+            start_tls=ldap.start_tls,
+            ca=ldap.ca,
+            bind_dn=ldap.bind_dn,
+            bind_password=ldap.bind_password,
+            user_dn_pattern=ldap.user_dn_pattern,
+            search_base=ldap.search_base,
+            search_filter=ldap.search_filter,
+            group_base=ldap.group_base,
+            group_filter=ldap.group_filter,
+        )
+        groups = {each.dn: Group(tuple(each.tags), permissions_of(each.permissions)) for each in ldap.groups}
+        everybody = Group(tuple(ldap.tags), permissions_of(ldap.permissions))
+        return Ldap(directory, groups, everybody, timeout_ms=self.settings.timeout_ms)
+
 
 MAKE: dict[str, Callable[[Backends], Backend]] = {
     "internal": Backends.internal,
     "password_file": Backends.password_file,
     "http": Backends.http,
     "oauth": Backends.oauth,
+    "ldap": Backends.ldap,
 }
 
 
