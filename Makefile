@@ -65,10 +65,20 @@ $(BIN)/python:
 	done; \
 	echo "Hubbub needs Python 3.11 or later, with venv and headers; none was found." >&2; exit 1
 
-# `requirements NAME` prints what pyproject.toml wants for the package itself (NAME empty) or for one of its extras.
-requirements = $(BIN)/python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb")); \
-	print(*(project["project"]["optional-dependencies"]["$(1)"] if "$(1)" else \
-	project["project"]["dependencies"] + project["build-system"]["requires"]), sep="\n")'
+# Prints what pyproject.toml wants for the package itself (no name), or for one of its extras and the extras in it.
+define REQUIREMENTS
+import re, sys, tomllib
+pyproject = tomllib.load(open("pyproject.toml", "rb"))
+project, extras = pyproject["project"], pyproject["project"]["optional-dependencies"]
+def wanted(name):
+    for each in extras[name]:
+        own = re.fullmatch(r"hubbub\[(.*)\]", each)
+        yield from (inner for extra in own[1].split(",") for inner in wanted(extra.strip())) if own else (each,)
+name = sys.argv[1] if len(sys.argv) > 1 else ""
+print(*(wanted(name) if name else project["dependencies"] + pyproject["build-system"]["requires"]), sep="\n")
+endef
+export REQUIREMENTS
+requirements = $(BIN)/python -c "$$REQUIREMENTS" $(1)
 install = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 $(VENV)/runtime: pyproject.toml | $(BIN)/python

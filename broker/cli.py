@@ -21,6 +21,7 @@ from broker.commands import (
     connections,
     conversations,
     definitions,
+    importing,
     lists,
     messages,
     moving,
@@ -50,6 +51,7 @@ FAMILIES = (
     vhosts,
     policies,
     definitions,
+    importing,
     operation,
     traces,
 )

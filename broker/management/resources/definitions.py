@@ -191,7 +191,10 @@ class Definitions:
             for word, limit in value.items():
                 parameters.set_vhost_limit(vhost, word, limit)
         elif component == OPERATOR_POLICY and isinstance(value, dict):
-            self.take_operator_policy({**value, "vhost": vhost, "name": name})
+            # RabbitMQ's own export has an operator policy's definition as a list of pairs.
+            pairs: Any = value.get("definition")
+            definition = dict(pairs) if is_pairs(pairs) else pairs
+            self.take_operator_policy({**value, "definition": definition, "vhost": vhost, "name": name})
         else:
             parameters.put(component, vhost, name, value)
 
@@ -241,6 +244,13 @@ class Definitions:
         destination = vhost.queue(name) if of_kind == QUEUE else vhost.exchange(name)
         key = field(row, "routing_key", str, "").encode()
         vhost.bind(source, destination, of_kind, key, field(row, "arguments", dict, {}))
+
+
+def is_pairs(value: Any) -> bool:
+    """A list of a name and a value each."""
+    return isinstance(value, list) and all(
+        isinstance(each, list) and len(each) == 2 and isinstance(each[0], str) for each in value
+    )
 
 
 def exported_queues(vhost: Any) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,118 @@
+"""`hubbub import …`: from RabbitMQ's definitions and Mosquitto's configuration.
+
+Writes files and changes no broker: settings are for `hubbub serve --config`, definitions for `hubbub definitions
+import`. What will differ is said line by line.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from broker import config
+from broker.commands.api import CommandFailed
+from broker.importers import mosquitto, rabbitmq
+from broker.importers.findings import Imported, ImportFailedError
+
+
+@click.group("import")
+def import_group() -> None:
+    """Take over what another broker was told; says what will differ."""
+
+
+def writes_files(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that every such command has."""
+    for option in (
+        click.option("--dry-run", is_flag=True, help="Only say what would differ."),
+        click.option(
+            "--to",
+            "directory",
+            type=click.Path(path_type=Path, file_okay=False),
+            default=Path(),
+            show_default=".",
+            help="Where the files go; those that are there are not written over.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@import_group.command("rabbitmq")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@writes_files
+def import_rabbitmq(file: Path, directory: Path, dry_run: bool) -> None:
+    """Take FILE, RabbitMQ's definitions as JSON, into definitions.json.
+
+    FILE comes from `rabbitmqctl export_definitions FILE`, or GET /api/definitions.
+    """
+    finish(taken(rabbitmq.read, file), directory, dry_run)
+
+
+@import_group.command("mosquitto")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@writes_files
+def import_mosquitto(file: Path, directory: Path, dry_run: bool) -> None:
+    """Take FILE, a mosquitto.conf with what it includes, into hubbub.yaml."""
+    finish(taken(mosquitto.read, file), directory, dry_run)
+
+
+def taken(read: Callable[[Path], Imported], file: Path) -> Imported:
+    """What an importer makes of the file."""
+    try:
+        return read(file)
+    except ImportFailedError as error:
+        raise CommandFailed(str(error)) from None
+
+
+def finish(imported: Imported, directory: Path, dry_run: bool) -> None:
+    """Say what will differ, and write."""
+    for finding in imported.findings:
+        click.echo(str(finding))
+    counts = {name: len(rows) for name, rows in imported.definitions.items() if rows}
+    if counts:
+        click.echo("taken: " + ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()))
+    problem = problem_of(imported.settings)
+    if problem:
+        click.echo(f"hubbub.yaml cannot be used as it is: {problem}")
+    if dry_run:
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    if imported.settings:
+        path = write(directory / "hubbub.yaml", yaml.safe_dump(imported.settings, sort_keys=False, allow_unicode=True))
+        click.echo(f"written: {path}; start with: hubbub serve --config {path}")
+    if imported.definitions:
+        path = write(directory / "definitions.json", json.dumps(imported.definitions, indent=2) + "\n")
+        click.echo(f"written: {path}; take it into a running broker with: hubbub definitions import {path}")
+
+
+def problem_of(settings: dict[str, Any]) -> str:
+    """Why the settings cannot be used; "" where they can."""
+    if not settings:
+        return ""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "hubbub.yaml"
+        path.write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
+        try:
+            config.load(path)
+        except config.ConfigError as error:
+            return str(error).removeprefix(f"{directory}/")
+    return ""
+
+
+def write(path: Path, text: str) -> Path:
+    """A new file, for its owner only: it may hold passwords and hashes."""
+    try:
+        path.touch(mode=0o600, exist_ok=False)
+    except FileExistsError:
+        raise CommandFailed(f"{path} is there already") from None
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+COMMANDS = (import_group,)

@@ -1,0 +1,1 @@
+"""What another broker was told, in Hubbub's words: a module per broker."""
