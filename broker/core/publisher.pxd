@@ -29,3 +29,10 @@ cdef class Publisher(Waiter):
     cdef int accepted(self, uint64_t number) except -1
     cdef int refused(self, uint64_t first, uint64_t last) except -1
     cdef void forget_awaited(self) noexcept
+
+
+cdef inline awaited_t* last_awaited(Publisher publisher) noexcept:
+    """The batch that the newest publication waits for; NULL: nothing waits."""
+    if publisher.awaited_count == 0:
+        return NULL
+    return &publisher.awaited[(publisher.awaited_head + publisher.awaited_count - 1) & (publisher.awaited_capacity - 1)]

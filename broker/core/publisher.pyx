@@ -83,12 +83,6 @@ cdef class Publisher(Waiter):
         self.untold = 0
 
 
-cdef inline awaited_t* last_awaited(Publisher publisher) noexcept:
-    if publisher.awaited_count == 0:
-        return NULL
-    return &publisher.awaited[(publisher.awaited_head + publisher.awaited_count - 1) & (publisher.awaited_capacity - 1)]
-
-
 cdef awaited_t* await_batch(Publisher publisher, uint64_t batch) except NULL:
     """A new place for a batch. At most two are in flight, but a full disk may let them wait for long."""
     cdef uint32_t capacity, index

@@ -26,6 +26,7 @@ cdef class Answers(Publisher):
     cdef size_t capacity                # a power of two, or 0
     cdef size_t head
     cdef readonly size_t count          # promised, and not yet said
+    cdef size_t failures                # … of them refusals that MQTT 5 is told the reason of
     cdef readonly size_t received       # … of them PUBACK and PUBREC: what the receive maximum counts
 
     # `kind`: packet type of the answer; `outcome` as of core.target: STORED waits, REFUSED becomes a failure.

@@ -3,16 +3,19 @@
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 
-from broker.core.publisher cimport Publisher
+from broker.core.publisher cimport Publisher, last_awaited
 from broker.mqtt.codec cimport PUBACK, PUBREC, PUBREL, store32
 from broker.mqtt.session cimport Session
 from broker.wire.output cimport Output, output_room, output_written
 
 from broker.mqtt import control
-from broker.mqtt.reasons import Reason
+from broker.mqtt.packets import encode_ack
+from broker.mqtt.properties import Packet
+from broker.mqtt.reasons import VERSION_5, Reason
 
 cdef enum:
     CAPACITY_MIN = 16
+    FAILURE = 0x80                      # and above
     QUOTA_EXCEEDED = 0x97
 
 
@@ -36,6 +39,7 @@ cdef class Answers(Publisher):
         self.ring[(self.head + self.count) & (self.capacity - 1)] = \
             <uint32_t>reason << 24 | <uint32_t>kind << 16 | packet_id
         self.count += 1
+        self.failures += self.is_5 and reason >= FAILURE
         self.received += kind == PUBACK or kind == PUBREC
         self.count_published(outcome)
         return 0
@@ -47,6 +51,8 @@ cdef class Answers(Publisher):
             return 0
         if left > self.count:
             left = self.count
+        if self.failures:
+            return say_each(self, left)
         at = output_room(self.output, left * 5)
         self.counters.packets_sent += left
         while left:
@@ -60,7 +66,8 @@ cdef class Answers(Publisher):
         if self.connection is None:
             return 0
         if self.awaited_count:                  # one message, and others before it wait for the disk: in its turn
-            note_refused(self, self.count - 1)
+            last_awaited(self).last = last      # though it waits for nothing itself
+            note_refused(self, self.count - 1)  # which may close the connection, and forget who waits
             return 0
         for _ in range(first, last + 1):
             refuse_first(self)
@@ -74,14 +81,20 @@ cdef class Answers(Publisher):
         self.connection = self.session = None
 
 
-cdef inline size_t say(Answers answers, char* at) noexcept:
-    """Takes the first answer out, and writes it. How many bytes."""
+cdef inline uint32_t take_first(Answers answers) noexcept:
     cdef uint32_t answer = answers.ring[answers.head]
     cdef uint32_t kind = answer >> 16 & 15
-    cdef uint32_t reason = answer >> 24
     answers.head = (answers.head + 1) & (answers.capacity - 1)
     answers.count -= 1
     answers.received -= kind == PUBACK or kind == PUBREC
+    return answer
+
+
+cdef inline size_t say(Answers answers, char* at) noexcept:
+    """Takes the first answer out, and writes it. How many bytes."""
+    cdef uint32_t answer = take_first(answers)
+    cdef uint32_t kind = answer >> 16 & 15
+    cdef uint32_t reason = answer >> 24
     if at == NULL:
         return 0
     if reason == 0 or not answers.is_5:
@@ -90,6 +103,21 @@ cdef inline size_t say(Answers answers, char* at) noexcept:
     store32(at, (kind << 4 | (2 if kind == PUBREL else 0)) << 24 | 3 << 16 | (answer & 0xFFFF))
     at[4] = <char>reason
     return 5
+
+
+cdef int say_each(Answers answers, size_t left) except -1:
+    """Refusals are among them: each says why in words, where the client wants and can take them [MQTT-3.4.2-2]."""
+    cdef uint32_t answer
+    while left and answers.connection is not None:
+        left -= 1
+        answer = take_first(answers)
+        reason = Reason(answer >> 24)
+        answers.failures -= reason.is_failure
+        answers.connection.write(encode_ack(
+            Packet(answer >> 16 & 15), VERSION_5, answer & 0xFFFF, reason,
+            reason_string=reason.text if reason.is_failure and answers.connection.wants_reasons else None,
+            packet_bytes_max=answers.connection.packet_bytes_max))
+    return 0
 
 
 cdef int note_refused(Answers answers, size_t index) except -1:
@@ -101,6 +129,7 @@ cdef int note_refused(Answers answers, size_t index) except -1:
         control.on_refused(answers.connection)
     elif kind == PUBREC:
         answers.session.note_received(<uint16_t>(answer[0] & 0xFFFF), False)
+    answers.failures += answers.is_5 and answer[0] >> 24 < FAILURE
     answer[0] = answer[0] & 0xFFFFFF | <uint32_t>QUOTA_EXCEEDED << 24
     return 0
 
@@ -112,6 +141,8 @@ cdef int refuse_first(Answers answers) except -1:
     if answers.count == 0:
         return 0
     note_refused(answers, 0)
+    if answers.is_5:
+        return say_each(answers, 1)
     at = output_room(answers.output, 5)         # none where the connection was closed for it
     size = say(answers, at)
     answers.counters.packets_sent += 1

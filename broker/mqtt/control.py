@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("hubbub.mqtt")
 
 AWAIT_CONNECT, AWAIT_AUTH, RUNNING, CLOSED = range(4)
+REASON_CHARACTERS_MAX = 1000
+"""Of what SUBACK says in words; what is beyond is cut off."""
 
 
 def on_packet(connection: MqttConnection, first: int, body: bytes) -> None:
@@ -80,12 +82,20 @@ def on_subscribe(connection: MqttConnection, _packet: Packet, body: bytes) -> No
     session = connection.session
     if connection.user.asks_others:
         subscriptions.ask(connection, asked.subscriptions)
-    reasons, retained = [], []
+    reasons, refusals, retained = [], [], []
     for each in asked.subscriptions:
-        reason, found = subscriptions.subscribe(connection, each, asked.subscription_identifier)
+        reason, refusal, found = subscriptions.subscribe(connection, each, asked.subscription_identifier)
         reasons.append(reason)
+        refusals.append(refusal)
         retained += found
-    answer = encode_suback(connection.version, asked.packet_id, reasons, packet_bytes_max=connection.packet_bytes_max)
+    text = "; ".join(filter(None, refusals))
+    answer = encode_suback(
+        connection.version,
+        asked.packet_id,
+        reasons,
+        reason_string=text[:REASON_CHARACTERS_MAX] if text and connection.wants_reasons else None,
+        packet_bytes_max=connection.packet_bytes_max,
+    )
 
     def done() -> None:
         connection.write(answer)

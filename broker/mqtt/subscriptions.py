@@ -69,8 +69,8 @@ class Held:
                 self.retain_handling, self.identifier]  # fmt: skip
 
 
-def subscribe(connection: MqttConnection, asked: Subscription, identifier: int | None) -> tuple[Reason, list[Any]]:
-    """One topic filter: the reason code, and the retained messages that it gets."""
+def subscribe(connection: MqttConnection, asked: Subscription, identifier: int | None) -> tuple[Reason, str, list[Any]]:
+    """One topic filter: the reason code, what is to be said of a refusal, and the retained messages that it gets."""
     session = connection.session
     encoded = None if identifier is None else SUBSCRIPTION_IDENTIFIER + encode_varint(identifier)
     held = Held(asked, encoded)
@@ -82,9 +82,9 @@ def subscribe(connection: MqttConnection, asked: Subscription, identifier: int |
         reason = error.reason if isinstance(error, MqttError) else reason_for(error)
         session.sessions.counters.subscriptions_refused += 1
         session.sessions.counters.refuse("SUBSCRIBE", reason)
-        return reason, []
+        return reason, f"{asked.topic_filter.decode()}: {error.text}", []
     session.sessions.write(session)
-    return Reason(held.qos), retained_for(session, held, known is None)
+    return Reason(held.qos), "", retained_for(session, held, known is None)
 
 
 def ask(connection: MqttConnection, asked: Iterable[Subscription]) -> None:
@@ -99,7 +99,9 @@ def check(connection: MqttConnection, held: Held, is_new: bool) -> None:
     session = connection.session
     sessions = session.sessions
     if is_new and len(session.subscriptions) >= sessions.subscriptions_max:
-        raise MqttError(Reason.QUOTA_EXCEEDED)
+        raise MqttError(
+            Reason.QUOTA_EXCEEDED, f"the session has its limit of {sessions.subscriptions_max} subscriptions"
+        )
     if len(held.topic_filter) > sessions.topic_bytes_max or held.topic_filter.count(b"/") >= sessions.topic_levels_max:
         raise MqttError(Reason.TOPIC_FILTER_INVALID)
     if not rights.may_subscribe(session, held):
