@@ -105,3 +105,42 @@ def test_a_will_of_a_killed_subscriber(commands: Commands, client: Client, topic
 
     assert watcher.message().payload == b"killed"
     client().deliver(topic, b"", qos=1, retain=True)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_retained_message_and_its_end(commands: Commands, topic: str, version: str) -> None:
+    commands.run("pub", "-V", version, "-t", topic, "-q", 1, "-r", "-m", "kept")
+    assert commands.run("sub", "-V", version, "-t", topic, "-C", 1, "-F", "%r %p") == b"1 kept\n"
+
+    commands.run("pub", "-V", version, "-t", topic, "-q", 1, "-r", "-n")
+
+    commands.run("pub", "-V", version, "-t", f"{topic}/end", "-q", 1, "-r", "-m", "end")
+    assert commands.run("sub", "-V", version, "-t", f"{topic}/#", "-C", 1) == b"end\n"
+    commands.run("pub", "-V", version, "-t", f"{topic}/end", "-q", 1, "-r", "-n")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_group_of_subscribers_that_stay(commands: Commands, topic: str, version: str) -> None:
+    """Each message to one of two, though both are away when it comes."""
+    names = [f"{name}-{topic.replace('/', '-')}" for name in ("one", "other")]
+    stays = ["-V", version, "-t", f"$share/group/{topic}", "-q", 1, "-c", *(["-x", 300] if version == "mqttv5" else [])]
+    for name in names:
+        commands.run("sub", *stays, "-i", name, "-E")
+    commands.run("pub", "-t", topic, "-q", 1, "-l", stdin=b"1\n2\n")
+
+    heard = commands.run("sub", *stays, "-i", names[0], "-C", 2)
+
+    assert heard == b"1\n2\n"
+
+
+def test_properties_of_mqtt_5(commands: Commands, client: Client, topic: str) -> None:
+    watcher = client(5)
+    watcher.subscribe(topic, qos=1)
+    said = ["content-type", "text/plain"], ["message-expiry-interval", 60], ["user-property", "k", "1"]
+    options = [word for each in (*said, ["user-property", "k", "2"]) for word in ("-D", "publish", *each)]
+
+    commands.run("pub", "-V", "mqttv5", "-t", topic, "-q", 1, "-m", "m", *options)
+
+    found = watcher.message().properties
+    assert (found["content_type"], found["user"]) == ("text/plain", [("k", "1"), ("k", "2")])
+    assert found["message_expiry"] in (59, 60)

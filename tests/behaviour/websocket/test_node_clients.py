@@ -23,4 +23,4 @@ def test_amqp_client(url: str) -> None:
 def test_mqtt_js(url: str) -> None:
     node = node_with_packages(MQTT_JS, "mqtt")
 
-    assert run_node_tests(node, MQTT_JS / "mqtt.test.js", {"MQTT_URL": f"{url}/ws"}) > 10
+    assert run_node_tests(node, MQTT_JS / "mqtt.test.js", {"MQTT_URL": f"{url}/ws"}) >= 22

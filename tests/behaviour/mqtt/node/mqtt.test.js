@@ -55,6 +55,33 @@ for (const version of versions) {
     const [received] = await Promise.all([message(watcher), doomed.stream.destroy()]);
     assert.strictEqual(received.payload, "gone");
   });
+
+  test(`${name}: a session that stays`, async (context) => {
+    const stays = { ...version, clean: false, clientId: `stays-${process.pid}-${(topics += 1)}` };
+    if (version.protocolVersion === 5) stays.properties = { sessionExpiryInterval: 300 };
+    const topic = fresh();
+    const first = await mqtt.connectAsync(url, { reconnectPeriod: 0, ...stays });
+    await first.subscribeAsync(topic, { qos: 2 });
+    await first.endAsync();
+    const publisher = await connected(context, version);
+    await publisher.publishAsync(topic, "kept", { qos: 2 });
+    const second = mqtt.connect(url, { reconnectPeriod: 0, ...stays });
+    context.after(() => second.endAsync(true));
+    const received = await message(second);
+    assert.deepStrictEqual([received.payload, received.packet.qos], ["kept", 2]);
+  });
+
+  test(`${name}: a group shares`, async (context) => {
+    const topic = fresh();
+    const members = [await connected(context, version), await connected(context, version)];
+    const heard = [[], []];
+    members.forEach((member, index) => member.on("message", (_, payload) => heard[index].push(payload.toString())));
+    for (const member of members) await member.subscribeAsync(`$share/group/${topic}`, { qos: 1 });
+    for (let number = 0; number < 10; number += 1) await members[0].publishAsync(topic, `${number}`, { qos: 1 });
+    while (heard[0].length + heard[1].length < 10) await once(heard[0].length < 5 ? members[0] : members[1], "message");
+    assert.deepStrictEqual([heard[0].length, heard[1].length], [5, 5]);
+    assert.strictEqual(new Set([...heard[0], ...heard[1]]).size, 10);
+  });
 }
 
 test("version 5: properties", async (context) => {
