@@ -125,14 +125,13 @@ async def picture(ui: WebUi, name: str, place: str, theme: str = "light", size: 
 async def look(address: str, directory: Path) -> None:
     """The pictures, one after the other, when the charts have something to show."""
     async with Browser(directory) as browser, web_ui(browser, address) as ui:
-        await ui.open("queue/%2F/invoices")
         await ui.open("overview")
         await asyncio.sleep(WATCHED_S)
         await picture(ui, "overview", "overview")
         await picture(ui, "phone", "overview", size=PHONE)
         await picture(ui, "graph", "graph", "dark")
         await ui.open("queue/%2F/invoices")
-        await asyncio.sleep(WATCHED_S / 3)
+        await asyncio.sleep(WATCHED_S / 2)
         await picture(ui, "queue", "queue/%2F/invoices", "dark")
         await ui.open("trace")
         await ui.fill("Follow messages", queue="orders", messages_max="5")

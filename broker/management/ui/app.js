@@ -12,6 +12,7 @@ import { theme } from "./theme.js"
 import { empty } from "./widgets.js"
 
 const REFRESH_MS = 3000
+const MESSAGE_MS = 8000
 const REST = 20
 /* Times as long as an answer took: a broker for which an answer is work is asked less often. */
 const find = id => document.getElementById(id)
@@ -19,6 +20,7 @@ let turn = 0
 let waiting
 let drawn = ""
 let leaving = false
+let fading
 let who = { name: "", tags: [] }
 
 function route() {
@@ -33,6 +35,8 @@ export function say(said, bad = false) {
   message.setAttribute("aria-live", bad ? "assertive" : "polite")
   message.className = bad ? "bad" : "good"
   message.textContent = said
+  clearTimeout(fading)
+  if (said && !bad) fading = setTimeout(() => say(""), MESSAGE_MS)
 }
 
 // ── what pages may do ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -3,6 +3,7 @@ import { element, svg, text } from "./dom.js"
 
 const SAMPLES = 200
 const SPAN_MS_MIN = 60_000
+const GAP_MS_MAX = 20_000
 const WIDTH = 400
 const HEIGHT = 100
 const series = new Map()
@@ -50,11 +51,17 @@ export function chart(title, key, write = text) {
 const spanMs = seen => Math.max(SPAN_MS_MIN, seen.at(-1).at - seen[0].at)
 const across = (seen, each) => WIDTH * (1 - (seen.at(-1).at - each.at) / spanMs(seen))
 
+// A line for each run of looks; where nobody looked for a while there is none.
 function line(seen, name, index, highest) {
   const down = value => HEIGHT - 1 - (HEIGHT - 8) * (value ?? 0) / (highest || 1)
-  const points = seen.map(each => `${across(seen, each).toFixed(1)},${down(each.values[name]).toFixed(1)}`)
-  const area = [`${across(seen, seen[0]).toFixed(1)},${HEIGHT}`, ...points, `${WIDTH},${HEIGHT}`].join(" ")
-  return [svg("polygon", { class: `area c${index}`, points: area }), svg("polyline", { class: `line c${index}`, points: points.join(" ") })]
+  const runs = []
+  seen.forEach((each, at) => {
+    if (!at || each.at - seen[at - 1].at > GAP_MS_MAX) runs.push([])
+    runs.at(-1).push([across(seen, each).toFixed(1), down(each.values[name]).toFixed(1)].join(" "))
+  })
+  const x = point => point.split(" ")[0]
+  const areas = runs.map(run => `M${x(run[0])} ${HEIGHT}L${run.join("L")}L${x(run.at(-1))} ${HEIGHT}Z`)
+  return [svg("path", { class: `area c${index}`, d: areas.join("") }), svg("path", { class: `line c${index}`, d: runs.map(run => `M${run.join("L")}`).join("") })]
 }
 
 function read(event, seen, write) {

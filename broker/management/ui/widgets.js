@@ -135,5 +135,6 @@ export function formDialog(title, fields, label, submit, about) {
       refusal.textContent = error.message
     }
   }, "stacked"), refusal)
+  made.querySelector("form input, form select, form textarea").focus()
   return made
 }

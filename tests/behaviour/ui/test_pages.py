@@ -30,7 +30,7 @@ async def test_the_overview_shows_totals_charts_the_ledger_and_where_it_listens(
 
 
 async def test_a_chart_grows_while_the_page_is_open(ui: WebUi) -> None:
-    points = "document.querySelector('.chart .line').getAttribute('points').split(' ').length"
+    points = "document.querySelector('.chart .line').getAttribute('d').split('L').length"
 
     assert await ui.page.until(f"{points} >= 3")
 
@@ -194,6 +194,12 @@ async def test_users_permissions_and_limits_are_edited(ui: WebUi) -> None:
     await ui.fill("Permission of ann", write="^a")
     await ui.said("Permission of ann is set")
     await ui.shows("^a")
+    await ui.click("Set topic permission")
+    await ui.fill("Topic permission of ann", write="^sales[.]{username}$")
+    await ui.said("Topic permission of ann is set")
+    await ui.shows("amq.topic", "^sales[.]{username}$")
+    await ui.click("Clear", "^sales")
+    await ui.shows("Every routing key is allowed")
     await ui.click("Set limit")
     await ui.fill("Set limit", name="max-channels", value="7")
     await ui.said("max-channels is set")
@@ -234,6 +240,10 @@ async def test_a_vhost_is_made_limited_chosen_and_deleted(ui: WebUi) -> None:
     await ui.click("Set limit")
     await ui.fill("Set limit", name="max-queues", value="3")
     await ui.shows("max-queues", "3")
+    await ui.click("Switch on")
+    await ui.said("The firehose is on")
+    await ui.click("Switch off")
+    await ui.said("The firehose is off")
     await ui.choose_vhost("lab")
     await ui.go("Exchanges")
     await ui.shows("7 exchanges", "lab")

@@ -128,7 +128,7 @@ async def test_what_is_typed_chosen_and_unfolded_stays_while_the_page_is_drawn_a
             document.querySelector("form input[name=persistent]").click()
         })()"""
     )
-    drawn = "document.querySelector('.chart .line')?.getAttribute('points')"
+    drawn = "document.querySelector('.chart .line')?.getAttribute('d')"
     before = await ui.page.evaluate(drawn)
 
     await ui.page.until(f"{drawn} !== {json.dumps(before)}")

@@ -7,7 +7,7 @@ import { back, button, facts, figures, heading, link, pill, section, sure, table
 
 const perSecond = value => `${bytes(value)}/s`
 const where = name => `connections/${place(name)}`
-const state = each => pill(each.state, each.state === "running" ? "good" : "warn")
+const state = each => (each.hubbub?.is_slow ? pill("reads slowly", "warn") : pill(each.state, each.state === "running" ? "good" : "warn"))
 const close = (name, act, then) => sure(`Close the connection ${name}?`, "Close connection", () =>
   act(async () => { await ask("DELETE", where(name)); then?.() }, `Closed ${name}`))
 

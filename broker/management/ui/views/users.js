@@ -1,5 +1,5 @@
 // Users, and one user: tags, password, what it may do, its limits.
-import { get, known, place, put, remove } from "../api.js"
+import { get, place, put, remove } from "../api.js"
 import { element, text } from "../dom.js"
 import { limits } from "./limits.js"
 import { back, button, code, formDialog, heading, link, pill, section, sure, table } from "../widgets.js"
@@ -46,7 +46,7 @@ export const user = {
   tags: ["administrator"],
   load: async ({ parameters: [name] }) => {
     const [found, permissions, topics] = await Promise.all([get(`users/${place(name)}`), get(`users/${place(name)}/permissions`),
-      known(`users/${place(name)}/topic-permissions`, [])])
+      get(`users/${place(name)}/topic-permissions`)])
     return { found, permissions, topics }
   },
   show: here => {

@@ -1,6 +1,6 @@
 // Virtual hosts, each a world of its own, with their limits.
 import { get, place, put, remove } from "../api.js"
-import { rate, text } from "../dom.js"
+import { element, rate, text } from "../dom.js"
 import { limits } from "./limits.js"
 import { button, formDialog, heading, section, sure, table, back, figures, link } from "../widgets.js"
 
@@ -37,6 +37,10 @@ export const vhost = {
     return [back("#vhosts", "Vhosts"), heading(found.name, button("Delete", () => del(found.name, here.act, () => here.leave("#vhosts")), "danger")),
       figures({ Ready: found.messages_ready, Unacked: found.messages_unacknowledged, "Published /s": rate(found.message_stats, "publish"),
         "Delivered /s": rate(found.message_stats, "deliver_get") }),
+      section("Firehose", button(found.tracing ? "Switch off" : "Switch on", () => here.act(() => put(`vhosts/${place(found.name)}`, { tracing: !found.tracing }),
+        `The firehose is ${found.tracing ? "off" : "on"}`)), element("p", { class: "hint" }, found.tracing
+        ? "Whatever is published and delivered here is published once more to amq.rabbitmq.trace: bind a queue to it. Payloads are in it."
+        : "Switched on, it publishes whatever is published and delivered here once more to amq.rabbitmq.trace, as RabbitMQ does.")),
       limits(`vhost-limits/${place(found.name)}`, limited, LIMITS, here)]
   },
 }
