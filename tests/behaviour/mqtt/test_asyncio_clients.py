@@ -57,7 +57,7 @@ async def test_aiomqtt_a_will(mqtt_server: Server, topic: str, version: aiomqtt.
         doomed = aiomqtt.Client(host, port, protocol=version, will=will)
         await doomed.__aenter__()
         sock = doomed._client.socket()  # there is no other way to make it vanish
-        assert sock is not None
+        assert isinstance(sock, socket.socket)
         sock.shutdown(socket.SHUT_RDWR)
         assert (await anext(aiter(watcher.messages))).payload == b"gone"
         with contextlib.suppress(aiomqtt.MqttError):
