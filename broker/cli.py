@@ -16,6 +16,7 @@ import click
 from broker import config, logs
 from broker.authentication.backend import SetupError
 from broker.commands import (
+    acls,
     checks,
     completion,
     connections,
@@ -48,6 +49,7 @@ FAMILIES = (
     completion,
     connections,
     users,
+    acls,
     vhosts,
     policies,
     definitions,

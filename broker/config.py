@@ -23,6 +23,7 @@ from msgspec import Meta, field, inspect
 from broker.authentication_settings import Authentication
 from broker.limits import Limits
 from broker.logs import LogFormat, LogLevel
+from broker.mqtt_settings import Mqtt as Mqtt
 from broker.sections import Milliseconds, Permission, Port, Section
 
 Bytes = Annotated[int, Meta(ge=0)]
@@ -73,47 +74,6 @@ class Amqp(Section, frozen=True):
     channel_max: Annotated[int, Meta(ge=1, le=65535)] = 2047
     heartbeat_s: Annotated[int, Meta(ge=0, le=65535)] = 60
     """Proposed to clients; 0: none."""
-
-
-class Mqtt(Section, frozen=True):
-    """The MQTT listeners: 3.1, 3.1.1 and 5 on the same port."""
-
-    address: str = "0.0.0.0"
-    port: Port | None = 1883
-    """Null: no plain listener."""
-    tls_port: Port | None = None
-    """Null: no TLS listener. Needs `tls.certificate` and `tls.key`. By custom 8883."""
-    proxy_protocol: bool = False
-    """Proxies of `proxy_protocol.trusted` say with a PROXY header in front of each connection who the client is."""
-    vhost: Annotated[str, Meta(min_length=1, max_length=255)] = "/"
-    """Where clients are that do not name one (`vhost:user`)."""
-    anonymous: Literal["never", "loopback", "always"] = "loopback"
-    """Who may connect without a user name: nobody, peers on this machine, or everybody."""
-    anonymous_user: str = "guest"
-    """As whom they act."""
-    keep_alive_max_s: Annotated[int, Meta(ge=0, le=65535)] = 0
-    """The longest keep-alive; MQTT 5 clients that ask for more, or for none, are given this one. 0: any."""
-    session_expiry_max_s: Annotated[int, Meta(ge=0)] | None = None
-    """How long a session may outlive its connection at most; null: as long as the client wants."""
-    session_messages_max: Annotated[int, Meta(ge=1)] | None = None
-    """Messages that wait for one session; null: no limit."""
-    session_bytes_max: Annotated[int, Meta(ge=1)] | None = None
-    """Their payloads' bytes; null: no limit."""
-    session_overflow: Literal["drop-head", "drop-tail", "reject", "dead-letter"] = "drop-head"
-    """Above that: the oldest or the newest is dropped, the publisher is refused (MQTT 5: 0x97), or the oldest goes to
-    `dead_letter_exchange`."""
-    dead_letter_exchange: str | None = None
-    """With `session_overflow: dead-letter`: the exchange, of the session's vhost, for what overflows or expires."""
-    connections_per_second_max: Annotated[int, Meta(ge=0)] = 0
-    """CONNECTs accepted per second; one more is told 0x9F (MQTT 5) or 3, and closed. 0: any number."""
-    sys_interval_s: Annotated[int, Meta(ge=0)] = 10
-    """How often changes below `$SYS` are published; 0: no such topics."""
-    sparkplug: bool = True
-    """Births are retained as certificates, and deaths get the time of their delivery (Sparkplug 3.0.0 §10)."""
-    queue_qos0: bool = False
-    """QoS 0 messages wait for a session whose client is away, if it has a queue, instead of being dropped."""
-    share_strategy: Literal["round-robin", "sticky", "hash-topic", "hash-publisher"] = "round-robin"
-    """Which member of a shared subscription gets a message."""
 
 
 class WebSocket(Section, frozen=True):
@@ -423,6 +383,8 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
             if not Path(file).is_file():
                 yield f"tls.certificates[{index}].{name}", f"expected a file, got `{file}`, which there is not"
     yield from settings.authentication.contradictions()
+    for index, rule in enumerate(settings.mqtt.acls):
+        yield from rule.contradictions(f"mqtt.acls[{index}]")
     if settings.limits.read_bytes_max < 2 * amqp.frame_max:
         yield "limits.read_bytes_max", f"expected at least {2 * amqp.frame_max}, twice amqp.frame_max"
     if (settings.mqtt.session_overflow == "dead-letter") != (settings.mqtt.dead_letter_exchange is not None):

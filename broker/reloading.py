@@ -137,7 +137,8 @@ LIVE: tuple[Part, ...] = (
         use_dialects,
         "mqtt",
         "vhost anonymous anonymous_user keep_alive_max_s session_expiry_max_s session_messages_max session_bytes_max "
-        "session_overflow dead_letter_exchange connections_per_second_max queue_qos0 share_strategy",
+        "session_overflow dead_letter_exchange connections_per_second_max queue_qos0 share_strategy "
+        "acls acl_default client_id",
     ),
     part(
         use_dialects,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -15,6 +15,25 @@ Milliseconds = Annotated[int, Meta(ge=1)]
 
 class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What every part of the settings has in common."""
+
+
+class MqttAcl(Section, frozen=True):
+    """A rule about topics, in MQTT's words."""
+
+    permission: Literal["allow", "deny"]
+    topic: Annotated[str, Meta(min_length=1)]
+    """A topic filter; %c is the client identifier, %u the user."""
+    action: Literal["publish", "subscribe", "all"] = "all"
+    user: str | None = None
+    """Null: everybody."""
+    vhost: str | None = None
+    """Null: every vhost."""
+
+    def contradictions(self, key: str) -> Iterator[tuple[str, str]]:
+        """What is wrong with the rule that stands at `key`: where, and why."""
+        levels = self.topic.split("/")
+        if any(len(level) > 1 and ("#" in level or "+" in level) for level in levels) or "#" in levels[:-1]:
+            yield f"{key}.topic", "expected + and # as whole levels of a topic filter, and # as the last"
 
 
 class Permission(Section, frozen=True):

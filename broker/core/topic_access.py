@@ -57,9 +57,10 @@ class TopicAccess:
 
     def fix(self, rules: Iterable[tuple[str | None, TopicRule]], *, default_allow: bool) -> None:
         """What the configuration says: rules with their vhost (None: all), and what holds where no rule fits."""
-        self.fixed = list(rules)
-        self.default_allow = default_allow
-        self.on_changed(None)
+        fixed = list(rules)
+        if (fixed, default_allow) != (self.fixed, self.default_allow):
+            self.fixed, self.default_allow = fixed, default_allow
+            self.on_changed(None)
 
     # ── asking ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

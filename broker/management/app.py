@@ -45,6 +45,7 @@ from broker.management.resources.definitions import Definitions
 from broker.management.resources.exchanges import Exchanges
 from broker.management.resources.health import Health
 from broker.management.resources.mqtt import Mqtt
+from broker.management.resources.mqtt_acls import MqttAcls
 from broker.management.resources.nodes import Nodes
 from broker.management.resources.operation import Operation
 from broker.management.resources.overview import Overview
@@ -115,6 +116,7 @@ class Management:
             Exchanges(server, rates),
             Connections(server, rates),
             Mqtt(server),
+            MqttAcls(server),
             Traces(server),
             Vhosts(server, rates),
             Users(server),

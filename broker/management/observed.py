@@ -103,6 +103,12 @@ class ObservedMqtt(Protocol):
     def subscriptions(self) -> Iterator[dict[str, Any]]:
         """Every subscription."""
 
+    def acls(self, vhost_name: str) -> Iterator[dict[str, Any]]:
+        """Access rules in order; `number` is None for those of the configuration."""
+
+    def set_acls(self, vhost_name: str, rows: list[dict[str, Any]]) -> None:
+        """Replace those that have a number. Raises ValueError."""
+
     def retained(self, vhost: Any, topic_filter: str) -> list[Any]:
         """What a filter matches. Raises ValueError."""
 

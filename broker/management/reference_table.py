@@ -79,6 +79,15 @@ BODIES: dict[tuple[str, str], Schema] = {
     ("POST", "/api/definitions"): DEFINITIONS,
     ("POST", "/api/all-configuration"): DEFINITIONS,
     ("POST", "/api/definitions/{vhost}"): DEFINITIONS,
+    ("PUT", "/api/hubbub/mqtt/acls/{vhost}"): fields("rules", rules=SECTION),
+    ("POST", "/api/hubbub/mqtt/acls/{vhost}"): fields(
+        "permission topic",
+        permission={"enum": ["allow", "deny"]},
+        action={"enum": ["publish", "subscribe", "all"]},
+        topic=STRING,
+        user={"type": ["string", "null"]},
+        number={"type": ["integer", "null"]},
+    ),
     ("POST", "/api/hubbub/backup"): fields("directory", directory=STRING),
 }
 
@@ -94,6 +103,7 @@ ANSWERS: dict[tuple[str, str], tuple[int, ...]] = {
     ("POST", "/api/definitions"): (204,),
     ("POST", "/api/all-configuration"): (204,),
     ("POST", "/api/definitions/{vhost}"): (204,),
+    ("POST", "/api/hubbub/mqtt/acls/{vhost}"): (201,),
     ("POST", "/api/hubbub/backup"): (201, 500),
 }
 """Statuses besides those of every route of the method."""

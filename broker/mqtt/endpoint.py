@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from broker.mqtt import control, rights
+from broker.mqtt import acl, control, rights
 from broker.mqtt.admission import ConnectRate
 from broker.mqtt.counters import Counters
 from broker.mqtt.figures import figures
@@ -66,6 +66,8 @@ class Endpoint:
         self.connect_rate.use(settings.connections_per_second_max)
         self.keep_alives.handshake_timeout_ms = limits.handshake_timeout_ms
         self.sessions.use(settings, limits)
+        self.client_id_rule: str = settings.client_id
+        self.broker.access.topics.fix(acl.fixed_rules(settings.acls), default_allow=settings.acl_default == "allow")
 
     def restore(self) -> int:
         """Bring back the sessions that the store has; how many."""

@@ -221,6 +221,7 @@ def accept(connection: MqttConnection, connect: Connect, last_data: bytes = b"")
     endpoint, vhost = connection.endpoint, connection.vhost
     sessions, properties = endpoint.sessions, connect.properties
     client_id = connect.client_id or f"auto-{secrets.token_hex(16)}"  # [MQTT-3.1.3-6]
+    rights.check_client_id(client_id, connection.user.name, endpoint.client_id_rule)
     if connect.version == VERSION_5:
         expiry = expiry_of(properties.session_expiry_interval or 0)
     else:

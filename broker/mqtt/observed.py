@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from broker.mqtt import control
+from broker.mqtt import acl, control
 from broker.mqtt.fields import Reader
 from broker.mqtt.publishing import published_qos
 from broker.mqtt.reasons import MqttError, Reason
@@ -102,6 +102,16 @@ class Observed:
         """Every subscription of every session."""
         for session in list(self.endpoint.sessions.by_name.values()):
             yield from subscriptions_of(session)
+
+    # ── access rules ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def acls(self, vhost_name: str) -> Iterator[dict[str, Any]]:
+        """The rules of a vhost in order, those of the configuration first."""
+        return acl.rows(self.endpoint.broker.access.topics, vhost_name)
+
+    def set_acls(self, vhost_name: str, rows: list[dict[str, Any]]) -> None:
+        """Replace those that are not the configuration's. Raises ValueError, CoreError."""
+        self.endpoint.broker.access.topics.set_rules(vhost_name, [acl.rule_of(row) for row in rows])
 
     # ── retained messages ─────────────────────────────────────────────────────────────────────────────────────────
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from broker.core.undecided import Undecided
 from broker.mqtt import control, subscriptions
-from broker.mqtt.reasons import Reason
+from broker.mqtt.reasons import MqttError, Reason
 
 if TYPE_CHECKING:
     from broker.mqtt.connection import MqttConnection
@@ -110,3 +110,12 @@ def on_rights_changed(connection: MqttConnection) -> None:
     else:
         review_unless_judged(connection.session)
         connection.forget_rights()
+
+
+def check_client_id(client_id: str, user: str, rule: str) -> None:
+    """May the user have this client identifier? `rule`: of config.Mqtt.client_id. Raises MqttError."""
+    if rule == "any" or client_id == user:
+        return
+    if rule == "user-prefix" and client_id.startswith(tuple(user + mark for mark in "-_.:/")):
+        return
+    raise MqttError(Reason.CLIENT_IDENTIFIER_NOT_VALID, f"user '{user}' may not have this client identifier")

@@ -78,6 +78,19 @@ async def test_topic_permissions(run: Run, core: Core) -> None:
     assert core.broker.access.topics.permissions == {}
 
 
+async def test_access_rules_of_mqtt(run: Run, core: Core) -> None:
+    await run("acl", "add", "deny", "publish", "a/#")
+    await run("acl", "add", "allow", "all", "dev/%c/#", "--for", "guest", "--before", "1")
+    lines = (await run("acl", "list")).output.splitlines()
+    assert [line.split()[:4] for line in lines[1:3]] == [
+        ["1", "allow", "all", "dev/%c/#"], ["2", "deny", "publish", "a/#"],
+    ]  # fmt: skip
+    assert lines[3] == "otherwise: allow"
+    await run("acl", "remove", "1")
+    assert [each["topic"] for each in json.loads((await run("acl", "list", "--json")).output)["rules"]] == ["a/#"]
+    await run("acl", "add", "deny", "all", "a/#/b", status=1)
+
+
 async def test_users_vhosts_and_permissions(run: Run, core: Core) -> None:
     await run("vhost", "add", "shop")
     await run("user", "add", "ann", "--tag", "monitoring", "--new-password", "secret")

@@ -131,3 +131,13 @@ def test_every_limit_has_its_unit_or_bound_in_its_name() -> None:
 
 def test_settings_can_be_shown() -> None:
     assert msgspec.to_builtins(Settings())["amqp"]["port"] == 5672
+
+
+@pytest.mark.parametrize("topic", ["a/#/b", "a+", "#/a", "a/b#"])
+def test_a_rule_about_topics_has_a_topic_filter(tmp_path, topic):
+    path = tmp_path / "hubbub.yaml"
+    path.write_text(
+        f"mqtt:\n  acls:\n    - {{permission: deny, topic: 'ok/+/#'}}\n    - {{permission: deny, topic: '{topic}'}}\n"
+    )
+    with pytest.raises(ConfigError, match=r"hubbub.yaml:4: mqtt.acls\[1\].topic: expected \+ and # as whole levels"):
+        load(path)

@@ -20,6 +20,7 @@ NAMES = {
     "name": ["hidden-queue", "hidden-exchange", "hidden-policy", "hidden-parameter", "CONNECTION", "CHANNEL"],
     "user": ["hidden-user", "guest"],
     "source": ["hidden-exchange", "amq.topic"],
+    "number": ["1"],
     "exchange": ["hidden-exchange", "amq.topic"],
     "destination": ["hidden-queue"],
     "kind": ["q"],

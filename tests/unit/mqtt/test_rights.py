@@ -11,6 +11,7 @@ from broker.config import Mqtt
 from broker.core.message import Message
 from broker.core.topic_rights import TopicRule
 from broker.mqtt.endpoint import Endpoint
+from broker.sections import MqttAcl
 from storage.memory_store import MemoryStore
 from tests.support import mqtt_codec as codec
 from tests.support.mqtt_codec import V5, V311, Filter, Packet, Will
@@ -299,8 +300,40 @@ def test_a_restart_judges_by_the_user_who_was_connected_last(make_core, connect,
     core.commit()
     state = core.stop()
     again = make_core(MemoryStore(state=state))
-    again.broker.access.topics.fix([(None, deny(b"a"))], default_allow=True)
-    endpoint = Endpoint(again.broker, again.limits, Mqtt())
+    endpoint = Endpoint(again.broker, again.limits, Mqtt(acls=[MqttAcl(permission="deny", topic="a")]))
     endpoint.restore()
     (session,) = endpoint.sessions.by_name.values()
     assert [held.topic_filter for held in session.subscriptions.values()] == [b"b"]
+
+
+# ── client identifiers ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("rule", "client_id", "reason"),
+    [
+        ("any", "whoever", 0),
+        ("any", "", 0),
+        ("user", "guest", 0),
+        ("user", "guest-1", 0x85),
+        ("user", "", 0x85),
+        ("user-prefix", "guest", 0),
+        ("user-prefix", "guest-1", 0),
+        ("user-prefix", "guest/kitchen", 0),
+        ("user-prefix", "guesthouse", 0x85),
+        ("user-prefix", "other", 0x85),
+    ],
+)
+def test_a_client_identifier_is_the_users_where_that_is_asked(core, rule, client_id, reason):
+    peers = MqttPeers(core, client_id=rule)
+    assert peers.connect(client_id).heard()[0].reason == reason
+
+
+def test_a_client_of_another_user_cannot_take_a_session_over(core):
+    core.broker.access.add_user("ann", b"x")
+    core.broker.access.set_permission("/", "ann", ".*", ".*", ".*")
+    peers = MqttPeers(core, client_id="user-prefix")
+    mine = peers.enter("guest-1")
+    assert peers.connect("guest-1", user="ann", password="x").heard()[0].reason == 0x85
+    assert peers.connect("guest-1", V311, user="ann", password="x").heard()[0].reason == 2
+    assert mine.heard() == []
