@@ -105,3 +105,38 @@ def test_what_goes_wrong_is_one_line(broker: HubbubServer, words: tuple[str, ...
     assert output.startswith("hubbub: ")
     assert said in output
     assert len(output.splitlines()) == 1
+
+
+@pytest.mark.parametrize("options", [(), ("--persistent",), ("--size", "300000", "--consumers", "2", "--window", "10")])
+def test_perf_says_how_fast_it_goes_and_leaves_nothing_behind(broker: HubbubServer, options: tuple[str, ...]) -> None:
+    figures = json.loads(run(broker, "perf", "--seconds", "0.3", "--json", *options))
+
+    assert figures["confirmed"] >= figures["consumed"] > 0
+    assert figures["confirmed_per_s"] > 0
+    assert 0 < figures["latency_ms"]["p50"] <= figures["latency_ms"]["max"]
+    assert "hubbub-perf" not in run(broker, "list", "queues")
+
+
+def test_perf_says_what_is_refused(broker: HubbubServer) -> None:
+    run(broker, "vhost", "add", "closed")
+    run(broker, "user", "add", "tester", "--tag", "administrator", "--new-password", "secret")
+    run(broker, "permission", "set", "tester", ".*", "^$", ".*", "--vhost", "closed")
+    words = ("perf", "--seconds", "0.1", "--vhost", "closed", "--user", "tester", "--password", "secret")
+    output = run(broker, *words, status=1)
+
+    assert "ACCESS_REFUSED" in output
+    assert len(output.splitlines()) == 1
+
+
+def test_top_looks_again_and_again(broker: HubbubServer) -> None:
+    run(broker, "declare", "queue", "busy")
+    run(broker, "publish", "amq.default", "busy", "m")
+    looks = [
+        json.loads(line) for line in run(broker, "top", "--count", "2", "--interval", "0.1", "--json").splitlines()
+    ]
+    text = run(broker, "top", "--count", "1", "--sort", "messages", "--rows", "1")
+
+    assert len(looks) == 2
+    assert looks[0]["overview"]["product_name"] == "Hubbub"
+    assert "1 ready" in text
+    assert text.splitlines()[-1].split()[:4] == ["/", "busy", "1", "0"]
