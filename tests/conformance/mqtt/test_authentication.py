@@ -52,6 +52,7 @@ def authenticated(client: Client, version: int) -> tuple[MqttRaw, codec.Packet]:
 def test_scram(client: Client, version: int) -> None:
     _, challenge = begin(client, version)
     assert (challenge.reason, challenge.properties["authentication_method"]) == (0x18, METHOD)
+    assert set(challenge.properties) == {"authentication_method", "authentication_data"}
     _, answer = authenticated(client, version)
 
     assert (answer.reason, answer.properties["authentication_method"]) == (0, METHOD)

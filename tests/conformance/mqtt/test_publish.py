@@ -322,7 +322,7 @@ def test_answers_are_short_where_that_is_asked(client: Client, version: int) -> 
         assert "user" not in packet.properties
 
 
-@clause("", "4.4.0-2 4.8.2-6 4.3.3-9")
+@clause("", "4.4.0-2 4.3.3-9")
 @pytest.mark.parametrize("qos", [1, 2])
 def test_a_negative_acknowledgement_acknowledges(client: Client, version: int, qos: int) -> None:
     publisher, subscriber, topic = pair(client, version, qos, **kept(version))

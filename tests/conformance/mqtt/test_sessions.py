@@ -34,6 +34,23 @@ def test_messages_gather_while_away(client: Client, version: int, farewell: str)
     assert again.message().payload == b"still subscribed"
 
 
+@clause("3.2.0-1", "3.2.0-1")
+@pytest.mark.parametrize("qos", [1, 2])
+def test_nothing_comes_before_connack(client: Client, version: int, qos: int) -> None:
+    """Though messages wait, and more are published at the same time."""
+    topic = unique()
+    peer, publisher = subscriber(client, version, topic, qos), client(version)
+    name = peer.client_id
+    for _ in range(10):
+        peer.close()
+        publisher.deliver(topic, b"waits", qos=qos)
+        peer = client(version, raw=True)
+        peer.send(codec.connect(version, name, **kept(version)))  # type: ignore[arg-type]
+        publisher.publish(topic, b"comes", qos=0)
+
+        assert peer.receive().kind == codec.CONNACK
+
+
 @clause("3.1.2-6 3.1.4-3 4.1.0-2", "3.1.2-4 3.1.4-4 4.1.0-2")
 def test_a_clean_session_forgets(client: Client, version: int) -> None:
     topic = unique()
@@ -341,4 +358,21 @@ def test_a_shared_qos_2_delivery_under_way(client: Client, version: int, returns
         assert again.expect(codec.PUBREL).packet_id == message.packet_id
         again.send(codec.ack(codec.PUBCOMP, message.packet_id))
     again.nothing()
+    other.nothing()
+
+
+@clause("", "4.8.2-6")
+@pytest.mark.parametrize("qos", [1, 2])
+def test_what_one_of_a_group_refuses_goes_to_no_other(client: Client, version: int, qos: int) -> None:
+    topic, group = unique(), unique("group")
+    peer, other, publisher = client(version), client(version), client(version)
+    peer.subscribe(f"$share/{group}/{topic}", qos=qos)
+    publisher.deliver(topic, b"refused", qos=qos)
+    message = peer.message(acknowledge=False)
+    assert message.packet_id is not None
+    other.subscribe(f"$share/{group}/{topic}", qos=qos)
+    peer.send(codec.ack(codec.PUBACK if qos == 1 else codec.PUBREC, message.packet_id, 0x83))
+    peer.nothing()
+    peer.close()
+
     other.nothing()
