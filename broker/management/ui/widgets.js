@@ -32,7 +32,7 @@ export function table(caption, columns, rows, { nothing = "None.", hint, key, or
   const numeric = column => column.number ?? rows.every(row => typeof column.value(row) === "number")
   const kind = new Map(columns.map(column => [column, column.act ? "act" : numeric(column) ? "number" : "word"]))
   const head = columns.map(column => element("th", { scope: "col", class: kind.get(column), "aria-sort": direction(column, order) },
-    column.sort && order ? sorter(column, order) : column.act ? element("span", { class: "unseen" }, "Actions") : column.title))
+    column.sort && order ? sorter(column, order) : column.act || !column.title ? element("span", { class: "unseen" }, column.title || "Number") : column.title))
   const cell = (column, row) => {
     const value = column.value(row)
     return element("td", { class: kind.get(column) }, value instanceof Node || Array.isArray(value) ? value : text(value))

@@ -40,9 +40,10 @@ export const connection = {
     const found = await get(where(name))
     sample(`traffic ${name}`, { in: rate(found, "recv_oct"), out: rate(found, "send_oct") })
     const client = found.hubbub.client_id
-    const [channels, consumers, session] = await Promise.all([
-      get(`${where(name)}/channels`),
-      get(`consumers/${place(found.vhost)}`).then(all => all.filter(each => each.channel_details.connection_name === name)),
+    const channels = await get(`${where(name)}/channels`)
+    const consumes = channels.some(each => each.consumer_count)
+    const [consumers, session] = await Promise.all([
+      consumes ? get(`consumers/${place(found.vhost)}`).then(all => all.filter(each => each.channel_details.connection_name === name)) : [],
       client ? known(`hubbub/mqtt/sessions/${place(found.vhost, client)}`, null) : null,
     ])
     return { found, channels, consumers, session }

@@ -4,6 +4,8 @@ import { element, plural, svg } from "../dom.js"
 import { empty, heading, link, section, table } from "../widgets.js"
 
 const PAGES = { exchange: "exchange", queue: "queue", subscriber: "session" }
+const ASKED_MAX = 500
+const SEARCHED_MAX = 20_000
 const NODES_MAX = 60
 const LABELLED_MAX = 30
 const COLUMNS_MAX = 6
@@ -12,11 +14,18 @@ const BOX = { width: 190, height: 34, across: 330, down: 46, point: 20 }
 export const graph = {
   title: "Graph",
   group: "Broker",
-  load: async ({ scoped }) => {
-    const [exchanges, bindings] = await Promise.all([get(`${scoped("exchanges")}?columns=name,vhost,type`), get(scoped("bindings"))])
-    return { types: new Map(exchanges.map(each => [`${each.vhost} exchange ${each.name}`, each.type])), bindings: bindings.filter(each => each.source) }
+  every: 10_000,
+  load: async ({ scoped, query }) => {
+    const first = path => get(`${scoped(path)}?page=1&page_size=${ASKED_MAX}`)
+    // Backwards, so that what everything has with the nameless exchange comes last.
+    const [exchanges, found] = await Promise.all([first("exchanges"), get(`${scoped("bindings")}?page=1&page_size=${ASKED_MAX}&sort=source&sort_reverse=true`)])
+    const isAll = found.items.length === found.total_count || !found.items.at(-1).source
+    const searched = !isAll && query.name && found.total_count <= SEARCHED_MAX
+    const bindings = searched ? await get(scoped("bindings")) : found.items
+    return { types: new Map(exchanges.items.map(each => [`${each.vhost} exchange ${each.name}`, each.type])),
+      bindings: bindings.filter(each => each.source), isAll: isAll || searched }
   },
-  show: ({ data: { types, bindings }, query, go }) => {
+  show: ({ data: { types, bindings, isAll }, query, go }) => {
     const wanted = query.name ?? ""
     const found = bindings.filter(each => !wanted || each.source.includes(wanted) || each.destination.includes(wanted))
     const { nodes, edges, left } = bounded(found, types)
@@ -28,6 +37,7 @@ export const graph = {
             "aria-label": "Only those whose name holds", oninput: event => go({ name: event.currentTarget.value }) })),
         edges.length ? element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Graph" }, drawn(nodes, edges))
           : empty(wanted ? `Nothing matches “${wanted}”.` : "No exchange is bound to anything.", "Bindings between exchanges and queues, and MQTT subscriptions, are drawn here."),
+        !isAll && element("p", { class: "hint" }, `There are more bindings than the ${ASKED_MAX} that are looked at. Choose a vhost, or look at one exchange.`),
         left > 0 && element("p", { class: "hint" }, `${plural(left, "binding")} more: only ${NODES_MAX} exchanges and queues are drawn at a time. Find the ones you mean by name, or choose a vhost.`),
         edges.length > 0 && element("details", {}, element("summary", {}, "The same as a table"), table(plural(edges.length, "line"), [
           { title: "From", value: each => each.from.name },
@@ -46,7 +56,7 @@ function bounded(bindings, types) {
   let left = 0
   const node = (vhost, kind, name) => {
     const key = `${vhost} ${kind} ${name}`
-    return nodes.get(key) ?? { key, vhost, kind, name, type: kind === "exchange" ? types.get(key) : kind }
+    return nodes.get(key) ?? { key, vhost, kind, name, type: kind === "exchange" ? types.get(key) ?? kind : kind }
   }
   for (const each of bindings) {
     const from = node(each.vhost, "exchange", each.source)
