@@ -147,8 +147,8 @@ LIVE: tuple[Part, ...] = (
         "transaction_operations_max transaction_bytes_max begun_bytes_per_connection_max open_batch_bytes_max "
         "http_head_bytes_max websocket_frame_bytes_max websocket_message_bytes_max websocket_subscriptions_max "
         "websocket_credit_max websocket_awaited_max mqtt_receive_max mqtt_inflight_max mqtt_topic_aliases_max "
-        "mqtt_control_packet_bytes_max mqtt_topic_levels_max mqtt_subscriptions_per_session_max queues_max "
-        "exchanges_max bindings_max queue_memory_bytes_max retained_messages_max retained_bytes_max "
+        "mqtt_control_packet_bytes_max mqtt_topic_levels_max mqtt_topic_bytes_max mqtt_subscriptions_per_session_max "
+        "queues_max exchanges_max bindings_max queue_memory_bytes_max retained_messages_max retained_bytes_max "
         "retained_message_bytes_max",
     ),
     part(read_where_needed, "", "drain_after_s limits.drain_timeout_ms tls.reload_interval_s"),

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgpack
 
@@ -24,6 +24,7 @@ from broker.core.intake import Intake
 from broker.core.parameters import Parameters
 from broker.core.presence import Presence
 from broker.core.queue import Queue
+from broker.core.surroundings import Blockable
 from broker.core.totals import QueueTotals, exchange_totals
 from broker.core.traces import Traces
 from broker.core.vhost import VirtualHost
@@ -38,16 +39,6 @@ DEFAULT_VHOST = "/"
 CLEAN_SHUTDOWN_KEY = b"delivered_up_to"
 SCAN_SLICE = 10_000
 DEFINITION_KINDS = ("vhost", "policy", "operator_policy", "exchange", "queue", "binding")
-
-
-class Blockable(Protocol):
-    """A connection that publishes, and can be told that publishing has to wait."""
-
-    def block(self, reason: str) -> None:
-        """Take no further publish from the publisher, and say why. One that it has begun goes on (`intake`)."""
-
-    def unblock(self) -> None:
-        """Read on."""
 
 
 class Restored:

@@ -32,7 +32,7 @@ from broker.core.shares import SHARE_PREFIX, Shares
 from storage import layout
 
 if TYPE_CHECKING:
-    from broker.core.broker import Broker
+    from broker.core.surroundings import Surroundings
 
 NAMES_MADE = (b"amq.gen-", b"amq.rabbitmq.reply-to.")
 """How names begin that the broker makes up, and that nobody can guess."""
@@ -49,7 +49,7 @@ PREDECLARED = {
 class VirtualHost:
     """One namespace of exchanges, queues and bindings."""
 
-    def __init__(self, broker: Broker, name: str) -> None:
+    def __init__(self, broker: Surroundings, name: str) -> None:
         """Make an empty vhost with the exchanges that every vhost has."""
         self.broker = broker
         self.name = name

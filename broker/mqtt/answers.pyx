@@ -8,7 +8,7 @@ from broker.mqtt.codec cimport PUBACK, PUBREC, PUBREL, store32
 from broker.mqtt.session cimport Session
 from broker.wire.output cimport Output, output_room, output_written
 
-from broker.mqtt import control
+from broker.mqtt import ending
 from broker.mqtt.packets import encode_ack
 from broker.mqtt.properties import Packet
 from broker.mqtt.reasons import VERSION_5, Reason
@@ -126,7 +126,7 @@ cdef int note_refused(Answers answers, size_t index) except -1:
     cdef uint32_t kind = answer[0] >> 16 & 15
     answers.counters.refuse_publish(Reason.QUOTA_EXCEEDED)
     if not answers.is_5 or (kind != PUBACK and kind != PUBREC):
-        control.on_refused(answers.connection)
+        ending.on_refused(answers.connection)
     elif kind == PUBREC:
         answers.session.note_received(<uint16_t>(answer[0] & 0xFFFF), False)
     answers.failures += answers.is_5 and answer[0] >> 24 < FAILURE

@@ -19,7 +19,7 @@ from broker.wire.output cimport output_neglected
 
 from broker.core.errors import CoreError
 from broker.core.undecided import Undecided
-from broker.mqtt import control, rights
+from broker.mqtt import control, ending, review
 from broker.mqtt.reasons import MqttError, Reason
 from broker.mqtt.translate import error_for
 
@@ -63,15 +63,15 @@ cdef class MqttConnection(Connection):
         try:
             at = self.consume(data, 0, size)
         except MqttError as error:
-            control.fail(self, error)
+            ending.fail(self, error)
         except CoreError as error:
-            control.fail(self, error_for(error))
+            ending.fail(self, error_for(error))
         except Undecided as undecided:
             self.await_decision(undecided.question)
             self.counters.packets_received -= 1                         # it comes again
             at = self.packet_at
         except Exception as error:
-            control.on_internal_error(self, error)
+            ending.on_internal_error(self, error)
         if self.state == CLOSED:
             at = size
         else:
@@ -186,7 +186,7 @@ cdef class MqttConnection(Connection):
 
     def on_rights_changed(self):
         """See core.presence.Present."""
-        rights.on_rights_changed(self)
+        review.on_rights_changed(self)
 
     def forget_rights(self):
         """The next publish asks again; one that has begun was allowed."""
@@ -244,11 +244,11 @@ cdef class MqttConnection(Connection):
         try:
             self.begun_moved(size)
         except MqttError as error:
-            control.fail(self, error)
+            ending.fail(self, error)
         except CoreError as error:
-            control.fail(self, error_for(error))
+            ending.fail(self, error_for(error))
         except Exception as error:
-            control.on_internal_error(self, error)
+            ending.on_internal_error(self, error)
         if self.answers is not None and self.state == RUNNING:
             self.answers.tell_accepted()
 
@@ -283,7 +283,7 @@ cdef class MqttConnection(Connection):
             self.moved_ms = now_ms
         elif now_ms - self.moved_ms >= stalled_after_ms:
             self.intake.stalled_count += 1
-            control.fail(self, MqttError(Reason.QUOTA_EXCEEDED, "memory is short, and what was begun does not go on"))
+            ending.fail(self, MqttError(Reason.QUOTA_EXCEEDED, "memory is short, and what was begun does not go on"))
         self.go_on(RESTS_FOR_ALARM)
 
     # ── the edge ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -299,18 +299,18 @@ cdef class MqttConnection(Connection):
 
     cpdef lost(self, str reason):
         """The transport is gone."""
-        control.on_lost(self, reason)
+        ending.on_lost(self, reason)
 
     cpdef shut_down(self, str text):
         """The broker stops."""
-        control.shut_down(self, text)
+        ending.shut_down(self, text)
 
     # ── for the cold half ─────────────────────────────────────────────────────────────────────────────────────────
 
     def write(self, bytes packet):
         """Sends a packet, but never one that is larger than the client takes [MQTT-3.1.2-24]: that is the end."""
         if <size_t>len(packet) > self.packet_bytes_max:
-            control.on_unsayable(self, len(packet))
+            ending.on_unsayable(self, len(packet))
         elif packet:
             self.counters.packets_sent += 1
             self.output.write(packet, len(packet))
@@ -359,7 +359,7 @@ cdef class MqttConnection(Connection):
     def when_stored(self, done):
         """Calls `done()` when what the open batch holds is on disk; until then nothing more is read (law 1)."""
         self.rest(RESTS_FOR_STORE)
-        self.broker.when_stored(partial(self.on_stored, done), partial(control.on_not_stored, self))
+        self.broker.when_stored(partial(self.on_stored, done), partial(ending.on_not_stored, self))
 
     def on_stored(self, done):
         """The batch is on disk."""

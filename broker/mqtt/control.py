@@ -1,7 +1,7 @@
-"""The cold half of an MQTT connection: every packet but PUBLISH and the shortest acknowledgements, and all ends.
+"""The cold half of an MQTT connection: every packet but PUBLISH and the shortest acknowledgements.
 
-Owns which packet may come when, what is answered to each, and in which words a connection ends. Refuses to know bytes
-(`packets`) and how CONNECT is judged (`handshake`).
+Owns which packet may come when, and what is answered to each. Refuses to know bytes (`packets`), how CONNECT is judged
+(`handshake`) and how a connection ends (`ending`).
 
     state          may come
     AWAIT_CONNECT  CONNECT [MQTT-3.1.0-1]
@@ -11,11 +11,11 @@ Owns which packet may come when, what is answered to each, and in which words a 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from broker.mqtt import handshake, subscriptions, will
+from broker.mqtt import ending, handshake, subscriptions
+from broker.mqtt.ending import AWAIT_AUTH, AWAIT_CONNECT
 from broker.mqtt.packets import (
     PINGRESP,
     check_empty,
@@ -24,21 +24,16 @@ from broker.mqtt.packets import (
     decode_disconnect,
     decode_subscribe,
     decode_unsubscribe,
-    encode_connack,
-    encode_disconnect,
     encode_suback,
     encode_unsuback,
 )
-from broker.mqtt.properties import Packet, Properties
-from broker.mqtt.reasons import MqttError, Reason, protocol_error
+from broker.mqtt.properties import Packet
+from broker.mqtt.reasons import Reason, protocol_error
 from broker.mqtt.topics import split_share
 
 if TYPE_CHECKING:
     from broker.mqtt.connection import MqttConnection
 
-log = logging.getLogger("hubbub.mqtt")
-
-AWAIT_CONNECT, AWAIT_AUTH, RUNNING, CLOSED = range(4)
 REASON_CHARACTERS_MAX = 1000
 """Of what SUBACK says in words; what is beyond is cut off."""
 
@@ -139,7 +134,7 @@ def on_disconnect(connection: MqttConnection, _packet: Packet, body: bytes) -> N
             session.sessions.set_expiry(session, handshake.expiry_of(expiry))
         if disconnect.reason != Reason.DISCONNECT_WITH_WILL_MESSAGE:
             session.will = None
-    close(connection)
+    ending.close(connection)
 
 
 def on_auth(connection: MqttConnection, _packet: Packet, body: bytes) -> None:
@@ -160,129 +155,3 @@ ON_PACKET: dict[Packet, Callable[[Any, Packet, bytes], None]] = {
     Packet.DISCONNECT: on_disconnect,
     Packet.AUTH: on_auth,
 }
-
-
-# ── ends ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def fail(connection: MqttConnection, error: MqttError) -> None:
-    """What the peer did, or may not do, ends the connection: MQTT 5 says why [MQTT-4.13.1-1], MQTT 3 closes."""
-    if connection.state == CLOSED:
-        return
-    connection.counters.connections_failed += 1
-    log.warning("%s: connection closed: %s", connection.peer, error.text)
-    disconnect(connection, error.reason, error.text, error.version)
-
-
-def disconnect(connection: MqttConnection, reason: Reason, text: str = "", version: int = 0) -> None:
-    """Say why, and close."""
-    is_early = connection.state in (AWAIT_CONNECT, AWAIT_AUTH)
-    connection.counters.refuse("CONNECT" if is_early else "DISCONNECT", reason)
-    if is_early:
-        version = version or connection.version
-        if version:
-            properties = Properties(reason_string=text or None) if version == 5 and connection.wants_reasons else None
-            connection.write(encode_connack(version, False, reason, properties, connection.packet_bytes_max))
-    else:
-        properties = Properties(reason_string=text) if text and connection.wants_reasons else None
-        connection.write(encode_disconnect(connection.version, reason, properties, connection.packet_bytes_max))
-    close(connection)
-
-
-def on_unsayable(connection: MqttConnection, size: int) -> None:
-    """The client takes no packet as large as the one that it must be sent [MQTT-3.1.2-24]."""
-    if connection.session is not None and connection.session.is_connected:  # CONNACK is said: there is room for 0x95
-        fail(connection, MqttError(Reason.PACKET_TOO_LARGE, f"an answer of {size} bytes is more than the client takes"))
-    else:
-        connection.counters.connections_failed += 1
-        log.warning("%s: connection refused: the client takes no packet of %d bytes", connection.peer, size)
-        refusal = encode_connack(connection.version, False, Reason.PACKET_TOO_LARGE)
-        if len(refusal) < size:
-            connection.write(refusal)
-        close(connection)
-
-
-def close(connection: MqttConnection) -> None:
-    """Send what is left, then close the socket."""
-    release(connection)
-    connection.output.close()
-
-
-def release(connection: MqttConnection) -> None:
-    """The connection is over: its session goes on without it, or ends. Once."""
-    if connection.state == CLOSED:
-        return
-    was_running = connection.state == RUNNING
-    connection.state = CLOSED
-    endpoint = connection.endpoint
-    endpoint.keep_alives.forget(connection)
-    endpoint.on_closed(connection)
-    connection.broker.publishing.discard(connection)
-    connection.authentication = None
-    if connection.expiry is not None:
-        connection.expiry.cancel()
-        connection.expiry = None
-    if connection.is_present:
-        connection.is_present = False
-        if connection.broker.events.wanted:
-            connection.broker.events.tell("connection.closed", **handshake.fields(connection))
-        connection.broker.presence.leave(connection.user.name, connection.vhost.name, connection)
-    session = connection.leave()
-    if was_running:
-        connection.counters.connections_closed += 1
-    if session is not None and session.connection is connection:
-        session.detach()
-        will.schedule(session, connection.broker.clock.now_ms)
-        session.sessions.close(session)
-
-
-def on_lost(connection: MqttConnection, reason: str) -> None:
-    """The transport is gone."""
-    if connection.state == RUNNING:
-        log.info("%s: connection lost: %s", connection.peer, reason)
-    release(connection)
-
-
-def on_silent(connection: MqttConnection) -> None:
-    """Nothing was heard for too long."""
-    if connection.state != RUNNING:
-        connection.counters.handshakes_timed_out += 1
-        log.warning("%s: no CONNECT within the time allowed", connection.peer)
-        release(connection)
-        connection.output.abort()
-        return
-    connection.counters.keep_alives_timed_out += 1
-    fail(connection, MqttError(Reason.KEEP_ALIVE_TIMEOUT, "nothing was heard for one and a half keep-alives"))
-
-
-def on_not_stored(connection: MqttConnection) -> None:
-    """The store has failed: what was asked for can't be promised."""
-    if connection.state != CLOSED:
-        fail(connection, MqttError(Reason.UNSPECIFIED_ERROR, "the store has failed: nothing can be written"))
-
-
-def on_refused(connection: MqttConnection) -> None:
-    """MQTT 3: a message was not taken, and there is no other word for it [MQTT-3.3.5-2]."""
-    if connection.state != CLOSED:
-        fail(connection, MqttError(Reason.QUOTA_EXCEEDED, "a message was refused"))
-
-
-def take_over(connection: MqttConnection) -> None:
-    """Another connection has come with the same client identifier [MQTT-3.1.4-3]."""
-    connection.counters.taken_over += 1
-    log.info("%s: session taken over", connection.peer)
-    disconnect(connection, Reason.SESSION_TAKEN_OVER)
-
-
-def shut_down(connection: MqttConnection, text: str) -> None:
-    """The operator stops the broker."""
-    if connection.state == RUNNING:
-        disconnect(connection, Reason.SERVER_SHUTTING_DOWN, text)
-    elif connection.state != CLOSED:
-        close(connection)
-
-
-def on_internal_error(connection: MqttConnection, error: Exception) -> None:
-    """Our bug: the peer gets 0x83, the log the traceback."""
-    log.error("%s: internal error", connection.peer, exc_info=error)
-    fail(connection, MqttError(Reason.IMPLEMENTATION_SPECIFIC_ERROR, "an error of the broker; its log has the details"))

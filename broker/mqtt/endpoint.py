@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from broker.mqtt import acl, control, rights
+from broker.mqtt import acl, ending, review
 from broker.mqtt.admission import ConnectRate
 from broker.mqtt.counters import Counters
 from broker.mqtt.figures import figures
@@ -37,7 +37,7 @@ class Endpoint:
             broker, broker.clock, lambda: figures(self), version=VERSION, interval_s=settings.sys_interval_s
         )
         self.sessions = Sessions(broker, self.counters, settings, limits, self.sys_topics)
-        broker.access.listen(lambda user: rights.review_all(self.sessions, user))
+        broker.access.listen(lambda user: review.review_all(self.sessions, user))
         self.sparkplug: bool = settings.sparkplug
         self.certificates: dict[str, Certificates] = {}
         self.connections: set[MqttConnection] = set()
@@ -45,7 +45,7 @@ class Endpoint:
         self.clients_maximum = 0
         self.closed_bytes_received = 0
         self.closed_bytes_sent = 0
-        self.keep_alives = KeepAlives(broker.clock, control.on_silent, limits.handshake_timeout_ms)
+        self.keep_alives = KeepAlives(broker.clock, ending.on_silent, limits.handshake_timeout_ms)
         self.use(settings, limits)
 
     def use(self, settings: Any, limits: Any) -> None:

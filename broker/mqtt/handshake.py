@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from broker.core.certificate_login import name_in
 from broker.core.errors import AccessRefused, LimitExceeded
-from broker.core.events import connection_fields, tell_login
-from broker.mqtt import control, rights, will
+from broker.core.events import tell_login
+from broker.mqtt import ending, review, rights, will
 from broker.mqtt.authentication import Authentication, Mechanism, Step
 from broker.mqtt.oauthbearer import OAuthBearer
 from broker.mqtt.packets import Connect, decode_auth, decode_connect, encode_auth, encode_connack
@@ -44,7 +44,7 @@ def on_connect(connection: MqttConnection, body: bytes) -> None:
         authentication = Authentication(mechanisms(connection), properties.authentication_method)
         connection.authentication = authentication
         step = advance(connection, lambda: authentication.begin(properties.authentication_data))
-        connection.state = control.AWAIT_AUTH
+        connection.state = ending.AWAIT_AUTH
         go_on(connection, step)
         return
     vhost_name = log_in(connection, connect)
@@ -158,16 +158,6 @@ def refuse(connection: MqttConnection, name: str, mechanism: str, text: str) -> 
     tell_login(connection.broker.events, connection, name, mechanism, text)
 
 
-def fields(connection: MqttConnection) -> dict[str, Any]:
-    """The connection, for an event."""
-    session = connection.session
-    return {
-        **connection_fields(connection),
-        "client_id": session.client_id if session is not None else "",
-        "timeout": connection.keep_alive_s,
-    }
-
-
 def enter(connection: MqttConnection, vhost_name: str) -> None:
     """The vhost, where the user may. Raises MqttError."""
     vhost = connection.broker.vhosts.get(vhost_name)
@@ -188,7 +178,7 @@ def watch_expiry(connection: MqttConnection) -> None:
     if connection.user.expires_ms:
         error = MqttError(Reason.MAXIMUM_CONNECT_TIME, "the credentials have expired")
         connection.expiry = connection.broker.clock.call_at(
-            connection.user.expires_ms, lambda: control.fail(connection, error)
+            connection.user.expires_ms, lambda: ending.fail(connection, error)
         )
 
 
@@ -228,12 +218,12 @@ def accept(connection: MqttConnection, connect: Connect, last_data: bytes = b"")
         expiry = 0 if connect.clean_start else None
     existing = sessions.find(vhost, client_id)
     if existing is not None and existing.connection is not None:
-        control.take_over(existing.connection)
+        ending.take_over(existing.connection)
     count_in(connection)
     must_wait = existing is not None and existing.is_stored
     session, present = sessions.open(vhost, client_id, clean_start=connect.clean_start, expiry_interval_s=expiry)
     session.user = connection.user
-    rights.review_unless_judged(session)
+    review.review_unless_judged(session)
     if connect.will is not None:
         session.will = will.pending(connect.will, connection.user)
     connection.keep_alive_s = connect.keep_alive_s
@@ -249,7 +239,7 @@ def accept(connection: MqttConnection, connect: Connect, last_data: bytes = b"")
     )
     connection.run(session)
     if connection.broker.events.wanted:
-        connection.broker.events.tell("connection.created", **fields(connection))
+        connection.broker.events.tell("connection.created", **ending.fields(connection))
     endpoint.keep_alives.watch(connection)
     granted = terms(connection, connect, client_id, session.expiry_interval_s, last_data)
     connack = encode_connack(connect.version, present, Reason.SUCCESS, granted, connection.packet_bytes_max)

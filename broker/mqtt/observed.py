@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from broker.mqtt import acl, control
+from broker.mqtt import acl, ending
 from broker.mqtt.fields import Reader
 from broker.mqtt.publishing import published_qos
 from broker.mqtt.reasons import MqttError, Reason
@@ -92,7 +92,7 @@ class Observed:
         if session is None:
             return False
         if session.connection is not None:
-            control.disconnect(session.connection, Reason.ADMINISTRATIVE_ACTION, "the session was ended by an operator")
+            ending.disconnect(session.connection, Reason.ADMINISTRATIVE_ACTION, "the session was ended by an operator")
         sessions.end(session)
         return True
 

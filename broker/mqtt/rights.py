@@ -1,34 +1,19 @@
-"""May this client subscribe to, publish and go on getting this? And what a change of its user's rights does to it.
+"""May this client subscribe to this, and keep it?
 
 Owns rights in MQTT's terms: `amq.topic` written to and read from, the session's queue, and each topic
 (`core.topic_rights`). Refuses to know where rules are kept.
-
-    a change                        what follows at once
-    the user is deleted             DISCONNECT 0x98; the session's subscriptions are removed
-    the vhost is forbidden          DISCONNECT 0x87; likewise
-    a filter is not allowed now     the subscription is removed, and what waits of it is not delivered
-    a topic is denied within one    its messages are left out
-    publishing is not allowed now   the next PUBLISH is refused
-
-Invariant: a session whose client is away is judged by the user who was connected last, then by the one who comes.
 """
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from broker.core.undecided import Undecided
-from broker.mqtt import control, subscriptions
 from broker.mqtt.reasons import MqttError, Reason
 
 if TYPE_CHECKING:
-    from broker.mqtt.connection import MqttConnection
     from broker.mqtt.session import Session
-    from broker.mqtt.sessions import Sessions
     from broker.mqtt.subscriptions import Held
-
-log = logging.getLogger("hubbub.mqtt")
 
 
 def may_subscribe(session: Session, held: Held) -> bool:
@@ -53,63 +38,6 @@ def may_keep(session: Session, held: Held) -> bool:
         return may_subscribe(session, held)
     except Undecided:
         return True
-
-
-def review(session: Session) -> bool:
-    """Ask again about all that the session holds; `session.user` is whose rights count. True: routes are stale."""
-    user, vhost, sessions = session.user, session.vhost, session.sessions
-    access = sessions.broker.access
-    session.judged = (user, access.generation)
-    before = session.rights
-    session.rights = access.topics.rights(user.name, vhost.name, vhost.exchanges["amq.topic"], session.client_id)
-    gone = [(key, held) for key, held in session.subscriptions.items() if not may_keep(session, held)]
-    for key, held in gone:
-        log.info("the subscription of '%s' to '%s' is not allowed any more", session.client_id, key)
-        subscriptions.remove(session, key, held)
-        sessions.counters.subscriptions_revoked += 1
-    if gone:
-        sessions.write(session)
-    if gone or session.rights is not None:
-        session.is_restricted = True
-    session.options_changed()
-    return bool(session.subscriptions) and (session.rights is not None or before is not None)
-
-
-def is_judged(session: Session) -> bool:
-    """Nothing has changed since it was asked last."""
-    return session.user is None or session.judged == (session.user, session.sessions.broker.access.generation)
-
-
-def review_unless_judged(session: Session) -> None:
-    """Of one session, whose client comes, or whose user's rights have changed."""
-    if not is_judged(session) and review(session):
-        session.vhost.forget_all_routes()
-
-
-def review_all(sessions: Sessions, user: str | None) -> None:
-    """The rights of a user have changed (None: anybody's): of its sessions, whether their clients are there or not."""
-    stale = set()
-    for session in list(sessions.by_name.values()):
-        concerns = session.user is not None and user in (None, session.user.name)
-        if concerns and not is_judged(session) and review(session):
-            stale.add(session.vhost)
-    for vhost in stale:
-        vhost.forget_all_routes()
-
-
-def on_rights_changed(connection: MqttConnection) -> None:
-    """See core.presence.Present."""
-    if connection.state != control.RUNNING:
-        return
-    user, vhost = connection.user, connection.vhost
-    if user.is_deleted:
-        control.disconnect(connection, Reason.ADMINISTRATIVE_ACTION, f"user '{user.name}' is deleted")
-    elif not user.asks_others and not user.may_access(vhost.name):
-        text = f"access to vhost '{vhost.name}' refused for user '{user.name}'"
-        control.disconnect(connection, Reason.NOT_AUTHORIZED, text)
-    else:
-        review_unless_judged(connection.session)
-        connection.forget_rights()
 
 
 def check_client_id(client_id: str, user: str, rule: str) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from broker.core.session_records import SessionRecords
-from broker.mqtt import rights, subscriptions, will
+from broker.mqtt import review, subscriptions, will
 from broker.mqtt.packet_cache import PacketCache
 from broker.mqtt.session import Session
 from broker.mqtt.session_consumer import SessionConsumer
@@ -258,7 +258,7 @@ class Sessions:
                 session.queue.next_position = max(session.queue.next_position, session.position_ceiling)
         session.keep_state()
         session.user = self.broker.access.users.get(value.get("user") or "")
-        rights.review_unless_judged(session)
+        review.review_unless_judged(session)
         if value["will"] is not None:
             user, *rest = value["will"]
             session.will = will.PendingWill(self.broker.access.users.get(user), *rest)

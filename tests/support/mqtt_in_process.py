@@ -9,7 +9,7 @@ from __future__ import annotations
 from broker.config import Mqtt
 from broker.limits import Limits
 from broker.mqtt.connection import MqttConnection
-from broker.mqtt.control import CLOSED
+from broker.mqtt.ending import CLOSED
 from broker.mqtt.endpoint import Endpoint
 from broker.wire.output import Output
 from tests.support import mqtt_codec as codec

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from broker.mqtt.control import CLOSED
+from broker.mqtt.ending import CLOSED
 from tests.support import mqtt_codec as codec
 from tests.support.mqtt_codec import V5, V311, Filter
 from tests.support.mqtt_peer import MqttPeer, MqttPeers

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.support import mqtt_codec as codec
 from tests.support.mqtt_codec import V5, V311, Filter
 from tests.support.mqtt_peer import MqttPeer, MqttPeers
 from tests.support.peer import Core
+
+MakeCore = Callable[..., Core]
 
 
 def said(packets: list[codec.Packet]) -> list[tuple[str, int | None, int, str | None]]:
@@ -64,7 +68,7 @@ def test_a_refusal_behind_what_waits_for_the_disk_is_answered_with_it(full: Mqtt
     assert [(each.packet_id, each.reason) for each in peer.heard()] == [(1, 0), (2, 0x97)]
 
 
-def test_suback_names_each_filter_that_is_refused(make_core) -> None:  # type: ignore[no-untyped-def]
+def test_suback_names_each_filter_that_is_refused(make_core: MakeCore) -> None:
     mqtt = MqttPeers(make_core(mqtt_topic_levels_max=2, mqtt_subscriptions_per_session_max=1))
     heard = mqtt.enter().ask(codec.subscribe(V5, 7, [Filter("a"), Filter("b/c/d"), Filter("e")]))
 
@@ -75,7 +79,7 @@ def test_suback_names_each_filter_that_is_refused(make_core) -> None:  # type: i
     assert heard[0].reasons == (0, 0x97, 0x97)
 
 
-def test_what_suback_says_is_bounded(make_core) -> None:  # type: ignore[no-untyped-def]
+def test_what_suback_says_is_bounded(make_core: MakeCore) -> None:
     mqtt = MqttPeers(make_core(mqtt_topic_levels_max=1))
     heard = mqtt.enter().ask(codec.subscribe(V5, 7, [Filter("a/b" + "x" * 1000)] * 5))
 
