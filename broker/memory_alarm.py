@@ -9,6 +9,7 @@ its going on can help, and it goes on.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 INTERVAL_MS = 500
@@ -17,6 +18,8 @@ CLEARED_AT = 0.9
 MUST_FLOW_AT = 0.5
 """The share of the budget from which on what was begun goes on although memory is short."""
 MACHINE_SHARE = 0.4
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
+"""What the kernel tells a container of its own limits."""
 
 
 class MemoryAlarm:
@@ -54,6 +57,14 @@ class MemoryAlarm:
         self.clock.call_at(self.clock.now_ms + INTERVAL_MS, self.look)
 
 
-def machine_bytes() -> int:
-    """The machine's memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def machine_bytes(control_groups: Path = CONTROL_GROUPS) -> int:
+    """The machine's memory, or what a container may have of it (cgroups 2, and 1), whichever is less."""
+    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        try:
+            text = (control_groups / name).read_text().strip()
+        except OSError:
+            continue
+        if text.isdigit():  # "max": no limit
+            found = min(found, int(text))
+    return found

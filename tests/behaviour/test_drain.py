@@ -74,7 +74,7 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 
 
 def test_the_probes_cost_one_cheap_get_without_a_login(broker: Broker) -> None:
-    for probe in ("live", "ready", "startup"):
+    for probe in ("live", "ready", "startup", "serving"):
         assert broker.probe(f"/health/{probe}") == (200, {"status": "ok"})
 
 

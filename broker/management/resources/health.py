@@ -40,6 +40,7 @@ class Health:
             web.get("/health/live", self.live),
             web.get("/health/ready", self.ready),
             web.get("/health/startup", self.live),
+            web.get("/health/serving", self.serving),
         ]
 
     def routes(self) -> list[web.RouteDef]:
@@ -66,6 +67,10 @@ class Health:
     async def live(self, request: web.Request) -> web.Response:
         """The loop turns: it answers. Nothing listens before everything is restored, so it has started, too."""
         return answer({"status": "ok"})
+
+    async def serving(self, request: web.Request) -> web.Response:
+        """Clients may come, while an alarm stands, too: consumers must. The broker is not about to go."""
+        return answer({"status": "draining"}, 503) if self.server.draining.is_begun else answer({"status": "ok"})
 
     async def ready(self, request: web.Request) -> web.Response:
         """Publishing is possible: no alarm stands, and the broker is not about to go."""

@@ -13,7 +13,7 @@ async def test_a_drain_is_answered_at_once_and_the_node_is_not_ready(
     assert (await client.get("/health/ready")).status == 200
     assert await api("POST", "/api/hubbub/drain", {"after": 3600}, status=202) == {"after": 3600, "connections": 0}
 
-    for probe, status in (("live", 200), ("startup", 200), ("ready", 503)):
+    for probe, status in (("live", 200), ("startup", 200), ("ready", 503), ("serving", 503)):
         assert (await client.get(f"/health/{probe}")).status == status
     for check in ("is-in-service", "ready-to-serve-clients"):
         assert (await api.get(f"/api/health/checks/{check}", status=503))["reason"] == (
@@ -57,6 +57,13 @@ async def test_settings_that_cannot_be_used_are_a_bad_request(api: Api, server: 
 @pytest.mark.parametrize("user", ["watcher", "policy", "manager", "plain"])
 async def test_only_an_administrator_reloads(api: Api, user: str) -> None:
     await api("POST", "/api/hubbub/reload", status=401, user=user)
+
+
+async def test_while_an_alarm_stands_the_broker_serves_and_is_not_ready(client: Client, server: ObservedCore) -> None:
+    server.broker.raise_alarm("disk", "the disk is full")
+
+    for probe, status in (("serving", 200), ("live", 200), ("startup", 200), ("ready", 503)):
+        assert (await client.get(f"/health/{probe}")).status == status
 
 
 async def test_while_an_alarm_stands_nothing_is_published_over_http(api: Api, server: ObservedCore) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
+
+import pytest
 
 from broker.core.clock import ManualClock
 from broker.core.intake import Intake
@@ -48,3 +51,22 @@ def test_without_a_figure_the_budget_is_a_share_of_the_machine() -> None:
     alarm = MemoryAlarm(FakeBroker(), ManualClock(), None)
 
     assert alarm.bytes_max == int(machine_bytes() * 0.4)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("memory.max", "1048576\n", 1048576),
+        ("memory.max", "max\n", machine_bytes(Path("/none"))),
+        ("memory/memory.limit_in_bytes", "2097152\n", 2097152),
+        ("memory/memory.limit_in_bytes", "9223372036854771712\n", machine_bytes(Path("/none"))),
+        ("other", "1", machine_bytes(Path("/none"))),
+    ],
+)
+def test_in_a_container_the_machine_is_what_the_container_may_have(
+    tmp_path: Path, name: str, text: str, expected: int
+) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(text)
+
+    assert machine_bytes(tmp_path) == expected
