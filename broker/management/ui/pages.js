@@ -1,4 +1,5 @@
 // The pages, in the order of the menu; those without a group are reached from others.
+import { acls } from "./views/acls.js"
 import { connection, connections } from "./views/connections.js"
 import { exchange, exchanges } from "./views/exchanges.js"
 import { graph } from "./views/graph.js"
@@ -13,5 +14,5 @@ import { user, users } from "./views/users.js"
 import { vhost, vhosts } from "./views/vhosts.js"
 
 export const GROUPS = ["Broker", "MQTT", "Tools", "Administration"]
-export const PAGES = { overview, connections, exchanges, graph, queues, sessions, subscriptions, retained, socket, trace, users, vhosts, policies,
+export const PAGES = { overview, connections, exchanges, graph, queues, sessions, subscriptions, retained, acls, socket, trace, users, vhosts, policies,
   definitions, connection, exchange, queue, session, user, vhost, traced }

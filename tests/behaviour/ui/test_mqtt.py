@@ -101,6 +101,30 @@ async def test_retained_messages_are_found_read_and_cleared(ui: WebUi, client: C
     await ui.lacks("home/kitchen/temperature")
 
 
+async def test_access_rules_are_added_moved_and_deleted(ui: WebUi, client: Client) -> None:
+    await ui.go("Access rules")
+    await ui.shows("No rules: every topic is allowed")
+    await ui.click("New rule")
+    await ui.fill("New rule", topic="a/#/b")
+    await ui.said("topic: ")
+    await ui.fill("New rule", permission="deny", action="subscribe", topic="alarms/#", user="guest")
+    await ui.said("The rule is added")
+    await ui.click("New rule")
+    await ui.fill("New rule", permission="allow", topic="alarms/%c", number="1")
+    await ui.shows("alarms/%c", "everybody", "alarms/#", "guest")
+    order = "[...document.querySelectorAll('tbody tr')].map(row => row.querySelector('code').textContent)"
+    assert await ui.page.evaluate(order) == ["alarms/%c", "alarms/#"]
+    await ui.click("↓", "alarms/%c")
+    await ui.said("Moved")
+    await ui.page.until(f"{order}[0] === 'alarms/#'")
+    for topic in ("alarms/%c", "alarms/#"):
+        await ui.click("Delete", topic)
+        await ui.confirm("Delete rule")
+        await ui.said("Deleted")
+        await ui.lacks(topic)
+    await ui.shows("No rules: every topic is allowed")
+
+
 async def test_a_connection_of_mqtt_shows_its_subscriptions(ui: WebUi, client: Client) -> None:
     await ui.go("Connections")
     await ui.shows("thermostat")

@@ -14,8 +14,8 @@ from tests.support.web_ui import WebUi, web_ui
 
 pytestmark = [pytest.mark.hubbub_only, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="session")]
 PAGES = [
-    "overview", "connections", "exchanges", "graph", "queues", "sessions", "subscriptions", "retained", "socket",
-    "trace", "users", "vhosts", "policies", "definitions", "queue/%2F/read", "exchange/%2F/amq.topic",
+    "overview", "connections", "exchanges", "graph", "queues", "sessions", "subscriptions", "retained", "acls",
+    "socket", "trace", "users", "vhosts", "policies", "definitions", "queue/%2F/read", "exchange/%2F/amq.topic",
     "user/guest", "vhost/%2F",
 ]  # fmt: skip
 HOSTILE = "<script>window.hit = 1</script><img src=x onerror='window.hit = 2'>"
@@ -140,7 +140,7 @@ async def test_what_is_typed_chosen_and_unfolded_stays_while_the_page_is_drawn_a
     assert await ui.page.evaluate("document.querySelector('form input[name=persistent]').checked") is False
 
 
-async def test_colours_follow_the_system_or_the_switch(ui: WebUi) -> None:
+async def test_colours_follow_the_system_or_the_switch(ui: WebUi, address: str) -> None:
     dark = "matchMedia('(prefers-color-scheme: dark)').matches"
     back = "getComputedStyle(document.documentElement).backgroundColor"
 
@@ -155,7 +155,7 @@ async def test_colours_follow_the_system_or_the_switch(ui: WebUi) -> None:
     assert await ui.page.evaluate(back) != light
     await ui.page.evaluate("document.getElementById('theme').click()")
     assert await ui.page.evaluate(back) == light
-    await ui.page.evaluate("location.reload()")
+    await ui.page.browser.call("Page.navigate", ui.page.session, url=f"{address}?again")
     await ui.page.until("document.querySelector('#page h1')")
     assert await ui.page.evaluate(back) == light
 
