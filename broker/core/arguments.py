@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from broker.core.errors import NotImplementedHere, PreconditionFailed, ResourceLocked
-from broker.core.properties import Long, Timestamp
+from broker.core.properties import Long, Timestamp, encode_table
 
 CLASSIC = "classic"
 QUORUM = "quorum"
@@ -136,7 +136,9 @@ def exchange_text(name: str, vhost: str) -> str:
 
 
 def wrong_integer(value: object) -> str | None:
-    """Any integer."""
+    """Any integer of 64 bits. AMQP has no other; in JSON it may have any size."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return f"{{value_too_large,{value}}}"
     if type_class(value) == "int" and not isinstance(value, Decimal):
         return None
     return f'"expected integer, got {type_name(value)}"'
@@ -262,8 +264,9 @@ def queue_arguments(
     exclusive: bool = False,
     auto_delete: bool = False,
 ) -> QueueArguments:
-    """The typed arguments of a new queue. Raises PreconditionFailed; NotImplementedHere for a stream."""
+    """The typed arguments of a new queue. Raises PreconditionFailed; NotImplementedHere for a stream; TableError."""
     resource = queue_text(name, vhost)
+    encode_table(arguments)  # what comes from JSON may be more than a field table can carry
     if "x-dead-letter-exchange" in arguments and wrong_text(arguments["x-dead-letter-exchange"]):
         kind = type_name(arguments["x-dead-letter-exchange"])
         raise PreconditionFailed(f"invalid type '{kind}' for arg 'x-dead-letter-exchange' in {resource}")
