@@ -37,6 +37,8 @@ class Http(Section, frozen=True):
     user_path: str | None = None
     vhost_path: str | None = None
     resource_path: str | None = None
+    topic_path: str | None = None
+    """Null: it is not asked about topics."""
     method: Literal["get", "post"] = "get"
     """`post` keeps passwords out of the service's access log."""
     ca: str | None = None
@@ -167,9 +169,10 @@ class Authentication(Section, frozen=True):
         if self.password_file.path is not None and not Path(self.password_file.path).is_file():
             text = f"expected a file, got `{self.password_file.path}`, which there is not"
             yield "authentication.password_file.path", text
-        for name in ("user_path", "vhost_path", "resource_path"):
+        for name in ("user_path", "vhost_path", "resource_path", "topic_path"):
             url = getattr(self.http, name)
-            yield from _needed("http", name, url, used)
+            if name != "topic_path" or "http" not in used:
+                yield from _needed("http", name, url, used)
             if url is not None and not url.startswith(("http://", "https://")):
                 yield f"authentication.http.{name}", f"expected a URL, got `{url}`"
         yield from _needed("ldap", "url", self.ldap.url, used)

@@ -144,7 +144,7 @@ class Client:
         self._last_tag = 0
         self._exclusive: set[str] = set()
         self._chosen_name = ""
-        self.topics = TopicRightsOf(broker.access.topics, user.name if user is not None else None, self.vhost)
+        self.topics = TopicRightsOf(broker.access.topics, user, self.vhost)
 
     # ── rights ────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -346,7 +346,7 @@ cdef class AmqpConnection(Connection):
         self.user = user
         for channel in self.channels.values():
             (<Channel>channel).user = user
-            (<Channel>channel).exchange = None
+        revoked.on_rights_changed(self)
 
     def rest_for_disk(self):
         """More waits for the disk than may: read on when it has what the open batch holds."""

@@ -259,6 +259,8 @@ class Negotiation:
         except AccessRefused as error:
             tell_login(connection.broker.events, connection, connection.user.name, self.mechanism.name, error.text)
             raise AmqpError(530, f"New secret was refused by one of the backends: {error.text}") from None
+        if connection.state != RUNNING:  # the new one may not be in this vhost
+            return
         watch_expiry(self)
         tell_login(connection.broker.events, connection, connection.user.name, self.mechanism.name)
         log.info("%s: secret of user '%s' updated: %s", connection.peer, connection.user.name, reason)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from broker.core import carbon_copies
 from broker.core.errors import AccessRefused, NotFound
+from broker.core.undecided import Undecided
 
 if TYPE_CHECKING:
     from broker.amqp.channel import Channel
@@ -43,9 +44,7 @@ def exchange_to_publish_to(channel: Channel, name: bytes) -> Exchange:
 
 def topic_rights(channel: Channel, exchange: Exchange) -> TopicRights | None:
     """What the user may by topic there; None: everything."""
-    found: TopicRights | None = channel.vhost.broker.access.topics.rights(
-        channel.user.name, channel.vhost.name, exchange
-    )
+    found: TopicRights | None = channel.vhost.broker.access.topics.rights(channel.user, channel.vhost.name, exchange)
     return found
 
 
@@ -58,8 +57,12 @@ def check_topic_bind(channel: Channel, source: Exchange, key: bytes) -> None:
 
 def check_carbon_copies(rights: TopicRights, message: Message) -> None:
     """A message whose headers name more routing keys (CC, BCC) needs the right for each."""
-    for key in carbon_copies.routing_keys(message):
-        rights.check_write(key)
+    try:
+        for key in carbon_copies.routing_keys(message):
+            rights.check_write(key)
+    except Undecided:  # its content is here already: it cannot come again
+        text = "routing keys in CC and BCC are for who was asked about them before, as the routing key of a message"
+        raise AccessRefused(text) from None
 
 
 def refuse_unless(allowed: bool, channel: Channel, what: str, name: str) -> None:

@@ -46,6 +46,8 @@ class Backends:
         """Raises SetupError."""
         http = self.settings.http
         paths = {"user_path": http.user_path, "vhost_path": http.vhost_path, "resource_path": http.resource_path}
+        if http.topic_path is not None:
+            paths["topic_path"] = http.topic_path
         return HttpService(
             paths,
             method=http.method,

@@ -3,6 +3,7 @@
     user_path       username, password                                   allow [tags] | deny
     vhost_path      username, vhost, ip, tags                            allow | deny
     resource_path   username, vhost, resource, name, permission, tags    allow | deny
+    topic_path      … and routing_key, variable_map.*; optional          allow | deny
 
 Owns the requests, and for how long an answer about a right is believed. Refuses to know who waits for it.
 
@@ -36,11 +37,11 @@ FAILED_MS = 1_000
 """How long a right is refused because there was no answer."""
 
 Right = tuple[str, ...]
-"""(vhost,), or (vhost, verb, name, kind of object)."""
+"""(vhost,), (vhost, verb, name, kind of object), or with routing key and client identifier."""
 
 
 class HttpService:
-    """The service. `paths`: URLs by `user_path`, `vhost_path`, `resource_path`, as in the settings."""
+    """The service. `paths`: URLs by `user_path`, `vhost_path`, `resource_path` and perhaps `topic_path`."""
 
     name = "http"
     asks_for_peer = True
@@ -145,6 +146,7 @@ class HttpUser(OtherUser):
         super().__init__(name, tags)
         self.service = service
         self.peer = peer
+        self.judges_topics = "topic_path" in service.paths
         self.rights: dict[Right, tuple[bool, int]] = {}
         """What was said, and until when it is believed."""
 
@@ -157,6 +159,15 @@ class HttpUser(OtherUser):
         name = name or DEFAULT_EXCHANGE_NAME
         asked = {"vhost": vhost, "resource": what, "name": name, "permission": verb}
         return self.decided((vhost, verb, name, what), "resource_path", asked)
+
+    def may_topic(self, vhost: str, verb: str, exchange: str, key: str, client_id: str | None) -> bool:
+        """See User. Raises Undecided."""
+        asked = {"vhost": vhost, "resource": "topic", "name": exchange, "permission": verb, "routing_key": key}
+        variables = {"username": self.name, "vhost": vhost}
+        if client_id is not None:
+            variables["client_id"] = client_id
+        asked |= {f"variable_map.{name}": value for name, value in variables.items()}
+        return self.decided((vhost, verb, exchange, "topic", key, client_id or ""), "topic_path", asked)
 
     def decided(self, right: Right, path: str, asked: Mapping[str, str]) -> bool:
         """What was said. Raises Undecided where that has to be asked; too many questions at once are refusals."""

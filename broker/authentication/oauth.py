@@ -13,7 +13,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jwt
@@ -131,6 +131,8 @@ class OAuth:
 class OAuthUser(OtherUser):
     """A user for as long as a token says."""
 
+    judges_topics = True
+
     def __init__(self, name: str, grants: Grants, expires_ms: int) -> None:
         super().__init__(name, grants.tags)
         self.grants = grants
@@ -138,20 +140,24 @@ class OAuthUser(OtherUser):
 
     def may_access(self, vhost: str) -> bool:
         """See User."""
-        return self.may(vhost, "access", "")
+        return self.answered((vhost, "", ""), lambda: self.grants.may_access(vhost))
 
     def may(self, vhost: str, verb: str, name: str, what: str = "queue") -> bool:
         """See User. A scope does not tell queues from exchanges."""
-        question = (vhost, verb, name)
+        name = name or DEFAULT_EXCHANGE_NAME
+        return self.answered((vhost, verb, name), lambda: self.grants.may(vhost, verb, name))
+
+    def may_topic(self, vhost: str, verb: str, exchange: str, key: str, client_id: str | None) -> bool:
+        """See User. Whoever asks remembers it, or asks rarely."""
+        return self.grants.may_topic(vhost, verb, exchange, key)
+
+    def answered(self, question: tuple[str, str, str], find: Callable[[], bool]) -> bool:
+        """What was answered before, or is found out now."""
         answer = self.answers.get(question)
         if answer is None:
-            grants = self.grants
-            answer = (
-                grants.may_access(vhost) if verb == "access" else grants.may(vhost, verb, name or DEFAULT_EXCHANGE_NAME)
-            )
             if len(self.answers) >= ANSWERS_MAX:
                 self.answers.clear()
-            self.answers[question] = answer
+            answer = self.answers[question] = find()
         return answer
 
 

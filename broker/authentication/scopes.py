@@ -60,6 +60,17 @@ class Grants:
             for each in self.grants
         )
 
+    def may_topic(self, vhost: str, verb: str, exchange: str, key: str) -> bool:
+        """Does one of them grant it? One that says nothing of routing keys does not."""
+        return any(
+            each.verb == verb
+            and each.routing_key is not None
+            and matches(each.vhost, vhost, vhost)
+            and matches(each.name, exchange, vhost)
+            and matches(each.routing_key, key, vhost)
+            for each in self.grants
+        )
+
 
 def expanded(pattern: str, claims: Mapping[str, Any]) -> str:
     """With what the claims say; `{vhost}` stays."""

@@ -128,6 +128,13 @@ class User:
     asks_others = False
     """Whether `may` may raise Undecided."""
 
+    judges_topics = False
+    """Whether `may_topic` is to be asked as well."""
+
+    def may_topic(self, vhost: str, verb: str, exchange: str, key: str, client_id: str | None) -> bool:
+        """May the user write to this routing key, or read by this binding key? Beside `core.topic_access`."""
+        return True
+
     def may_access(self, vhost: str) -> bool:
         """May the user open a connection to the vhost?"""
         return vhost in self.permissions

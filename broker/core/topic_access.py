@@ -17,11 +17,15 @@ import msgpack
 from broker.core.carbon_copies import routing_keys
 from broker.core.errors import LimitExceeded, PreconditionFailed
 from broker.core.events import Events
+from broker.core.other_topic_rights import OtherTopicRights
 from broker.core.topic_rights import TopicPermission, TopicRights, TopicRule, Who, check_pattern
 from storage.layout import Database, definition_key
 
 if TYPE_CHECKING:
     from broker.core.message import Message
+
+if TYPE_CHECKING:
+    from broker.core.access import User
 
 RULES_MAX = 10_000
 """Of one vhost."""
@@ -64,16 +68,22 @@ class TopicAccess:
 
     # ── asking ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def rights(self, user: str, vhost: str, exchange: Any, client_id: str | None = None) -> TopicRights | None:
+    def rights(self, user: User, vhost: str, exchange: Any, client_id: str | None = None) -> TopicRights | None:
         """The user's rights at an exchange (core.exchange.Exchange); None where nothing is refused there."""
         if exchange.type != "topic":
             return None
-        permission = self.permissions.get((user, vhost), {}).get(exchange.name)
+        permission = self.permissions.get((user.name, vhost), {}).get(exchange.name)
         is_topics = exchange.name == TOPICS
-        if permission is None and not (is_topics and (self.fixed or self.rules.get(vhost) or not self.default_allow)):
+        if (
+            not user.judges_topics
+            and permission is None
+            and not (is_topics and (self.fixed or self.rules.get(vhost) or not self.default_allow))
+        ):
             return None
         rules = self.rules_of(vhost) if is_topics else []
-        who = Who(user, vhost, exchange.name, client_id)
+        who = Who(user.name, vhost, exchange.name, client_id)
+        if user.judges_topics:
+            return OtherTopicRights(user, who, permission, rules, default_allow=self.default_allow or not is_topics)
         found = TopicRights(who, permission, rules, default_allow=self.default_allow or not is_topics)
         return None if found.is_open else found
 
@@ -164,7 +174,7 @@ class TopicRightsOf:
 
     __slots__ = ("found", "topics", "user", "vhost")
 
-    def __init__(self, topics: TopicAccess, user: str | None, vhost: Any) -> None:
+    def __init__(self, topics: TopicAccess, user: User | None, vhost: Any) -> None:
         """`user` None: a part of the broker, which may do everything; `vhost`: core.vhost.VirtualHost."""
         self.topics = topics
         self.user = user

@@ -94,7 +94,7 @@ def check_right(request: web.Request, vhost: str, verb: str, what: str, name: st
 
 def topic_rights(server: ObservedServer, request: web.Request, vhost: Any) -> TopicRightsOf:
     """What the user may by topic at the vhost's exchanges."""
-    return TopicRightsOf(server.broker.access.topics, user_of(request).name, vhost)
+    return TopicRightsOf(server.broker.access.topics, user_of(request), vhost)
 
 
 async def body_of(request: web.Request) -> dict[str, Any]:

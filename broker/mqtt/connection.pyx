@@ -372,10 +372,6 @@ cdef class MqttConnection(Connection):
         self.rest(RESTS_FOR_DECISION)
         question.when_decided(partial(self.go_on, RESTS_FOR_DECISION))
 
-    def become(self, user):
-        """The same user by another login: what was answered to the last one is asked again."""
-        self.user, self.exchange = user, None
-
     def rest_for_disk(self):
         """More waits for the disk than may: read on when it has what the open batch holds."""
         if not self.rests & RESTS_FOR_DISK:

@@ -114,7 +114,9 @@ def go_on(connection: MqttConnection, step: Step) -> None:
         return
     if step.user is not None:
         tell_login(connection.broker.events, connection, step.user.name, authentication.method)
-        connection.become(step.user)
+        review.become(connection, step.user)
+        if connection.state == ending.CLOSED:  # the new login may not be in this vhost
+            return
         watch_expiry(connection)
     said = Properties(authentication_method=authentication.method, authentication_data=step.data or None)
     connection.write(encode_auth(step.reason, said, connection.packet_bytes_max))  # [MQTT-4.12.0-2], [MQTT-4.12.0-5]

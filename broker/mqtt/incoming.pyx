@@ -16,6 +16,7 @@ from broker.mqtt.publish_properties cimport publish_properties_scan, publish_pro
 from broker.mqtt.translate cimport publish_properties_to_amqp
 from broker.mqtt.utf8 cimport utf8_is_valid
 
+from broker.core.undecided import Undecided
 from broker.mqtt.reasons import MqttError, Reason
 
 cdef enum:
@@ -146,12 +147,19 @@ cdef char* check_topic(Incoming incoming, const char* topic, size_t size) except
         if incoming.last_topic == NULL:
             incoming.last_topic = <char*>malloc(2 * LAST_TOPIC_MAX)
         place = incoming.last_topic
-        incoming.last_topic_size = size
     if place == NULL:
         raise MemoryError
+    incoming.last_topic_size = 0                # `is_refused` is of this topic from now on
     memcpy(place, topic, size)
     swap_topic(place + size, topic, size)
-    incoming.is_refused = incoming.rights is not None and not incoming.rights.may_write(place[size:2 * size])
+    try:
+        incoming.is_refused = incoming.rights is not None and not incoming.rights.may_write(place[size:2 * size])
+    except Undecided:                                                   # the same PUBLISH comes again
+        if size > LAST_TOPIC_MAX:
+            free(place)
+        raise
+    if size <= LAST_TOPIC_MAX:
+        incoming.last_topic_size = size
     return place + size
 
 

@@ -21,6 +21,7 @@ from broker.mqtt import ending, rights, subscriptions
 from broker.mqtt.reasons import Reason
 
 if TYPE_CHECKING:
+    from broker.core.access import User
     from broker.mqtt.connection import MqttConnection
     from broker.mqtt.session import Session
     from broker.mqtt.sessions import Sessions
@@ -34,7 +35,7 @@ def review(session: Session) -> bool:
     access = sessions.broker.access
     session.judged = (user, access.generation)
     before = session.rights
-    session.rights = access.topics.rights(user.name, vhost.name, vhost.exchanges["amq.topic"], session.client_id)
+    session.rights = access.topics.rights(user, vhost.name, vhost.exchanges["amq.topic"], session.client_id)
     gone = [(key, held) for key, held in session.subscriptions.items() if not rights.may_keep(session, held)]
     for key, held in gone:
         log.info("the subscription of '%s' to '%s' is not allowed any more", session.client_id, key)
@@ -68,6 +69,12 @@ def review_all(sessions: Sessions, user: str | None) -> None:
             stale.add(session.vhost)
     for vhost in stale:
         vhost.forget_all_routes()
+
+
+def become(connection: MqttConnection, user: User) -> None:
+    """The same user by another login: what was answered to the last one is asked again."""
+    connection.user = connection.session.user = user
+    on_rights_changed(connection)
 
 
 def on_rights_changed(connection: MqttConnection) -> None:

@@ -107,7 +107,7 @@ def may_publish(session: Session, user: User, key: bytes) -> bool:
     if not user.may_write(vhost.name, "amq.topic", "exchange"):
         return False
     topics = session.sessions.broker.access.topics
-    rights = topics.rights(user.name, vhost.name, vhost.exchanges["amq.topic"], session.client_id)
+    rights = topics.rights(user, vhost.name, vhost.exchanges["amq.topic"], session.client_id)
     return rights is None or rights.may_write(key)
 
 

@@ -32,6 +32,8 @@ def judge(path: str, asked: dict[str, str]) -> str:
         return "allow management" if asked["username"] == "peter" and asked.get("password") == PASSWORD else "deny"
     if path == "vhost":
         return "allow" if asked["vhost"] == "/" else "deny"
+    if path == "topic":
+        return "deny" if "closed" in asked["routing_key"] else "allow"
     return "deny" if asked["name"].startswith("closed") else "allow"
 
 
@@ -44,7 +46,7 @@ def web() -> Iterator[AuthenticationService]:
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory, web: AuthenticationService) -> Iterator[HubbubServer]:
     settings: dict[str, object] = {"authentication.backends": "[internal, http]", "authentication.http.method": "post"}
-    for name in ("user_path", "vhost_path", "resource_path"):
+    for name in ("user_path", "vhost_path", "resource_path", "topic_path"):
         settings[f"authentication.http.{name}"] = web.paths()[name]
     running = server_with_entrances(tmp_path_factory.mktemp("asked"), settings)
     running.start()
@@ -136,6 +138,26 @@ def test_what_may_be_done_over_mqtt_is_asked(mqtt: MqttRaw) -> None:
     assert answer is not None
     assert answer.reason == 0
     assert mqtt.expect(mqtt_codec.PUBLISH).payload == b"hello"
+
+
+def test_topics_are_asked_about_one_by_one(mqtt: MqttRaw) -> None:
+    assert mqtt.subscribe("one/closed", "one/+").reasons == (0x87, 0)
+    for _ in range(2):
+        for topic, reason in (("one/open", 0), ("one/closed", 0x87), ("one/" + "long" * 200, 0), ("one/closed", 0x87)):
+            answer = mqtt.deliver(topic, topic.encode(), qos=1)
+            assert answer is not None
+            assert answer.reason == reason, topic
+    got = [mqtt.expect(mqtt_codec.PUBLISH).topic for _ in range(4)]
+    assert got == ["one/open", "one/" + "long" * 200] * 2
+
+
+def test_copies_to_keys_that_nobody_has_asked_about_are_refused(
+    channel: pika.adapters.blocking_connection.BlockingChannel,
+) -> None:
+    channel.confirm_delivery()
+    channel.basic_publish("amq.topic", "plain", b"x", pika.BasicProperties(headers={"a": "b"}))
+    with pytest.raises(pika.exceptions.ChannelClosedByBroker, match=r"403.*CC and BCC"):
+        channel.basic_publish("amq.topic", "plain", b"x", pika.BasicProperties(headers={"CC": ["other"]}))
 
 
 def test_a_refused_subscription_of_several_is_told(broker: HubbubServer) -> None:

@@ -22,7 +22,7 @@ from tests.support.server import HOST, HubbubServer
 from tests.support.tokens import AuthorizationServer
 
 pytestmark = pytest.mark.hubbub_only
-EVERYTHING = "hub.configure:*/* hub.write:*/* hub.read:*/* hub.tag:administrator"
+EVERYTHING = "hub.configure:*/*/* hub.write:*/*/* hub.read:*/*/* hub.tag:administrator"
 SHORT_S = 3
 
 
@@ -124,6 +124,47 @@ def test_scopes_are_permissions(broker: HubbubServer, issuer: AuthorizationServe
     connection.close()
 
 
+def test_a_scope_may_name_routing_keys(broker: HubbubServer, issuer: AuthorizationServer) -> None:
+    scope = "hub.configure:*/* hub.write:*/* hub.read:*/* hub.write:%2F/amq.topic/out.* hub.read:%2F/amq.topic/in.*"
+    raw = mqtt(broker, token(issuer, scope=scope))
+    assert raw.subscribe("in/#", "out/#", "in/+").reasons == (0, 0x87, 0)
+    for topic, reasons in (("out/a", {0x00, 0x10}), ("in/a", {0x87}), ("out/b", {0x00, 0x10}), ("outer", {0x87})):
+        answer = raw.deliver(topic, b"x", qos=1)
+        assert answer is not None
+        assert answer.reason in reasons, topic
+    raw.close()
+
+    connection = amqp(broker, USED[-1])
+    channel = connection.channel()
+    channel.confirm_delivery()
+    channel.basic_publish("amq.topic", "out.a", b"x")
+    with pytest.raises(pika.exceptions.ChannelClosedByBroker, match=r"403.*access to topic 'in\.a'"):
+        channel.basic_publish("amq.topic", "in.a", b"x")
+    connection.close()
+
+
+def test_a_subscription_that_the_new_token_lacks_is_gone(broker: HubbubServer, issuer: AuthorizationServer) -> None:
+    raw = mqtt(broker, token(issuer))
+    raw.subscribe("news")
+    less = token(issuer, scope="hub.write:*/*/*")
+    properties = {"authentication_method": "OAUTHBEARER", "authentication_data": bearer(less)}
+    raw.send(mqtt_codec.auth(0x19, properties))
+    assert raw.expect(mqtt_codec.AUTH).reason == 0
+
+    answer = raw.deliver("news", b"x", qos=1)
+
+    assert answer is not None
+    assert answer.reason == 0x10  # nobody gets it
+    raw.close()
+
+
+def test_a_token_for_another_vhost_ends_the_connection(broker: HubbubServer, issuer: AuthorizationServer) -> None:
+    connection = amqp(broker, token(issuer))
+
+    with pytest.raises(pika.exceptions.ConnectionClosedByBroker, match=r"403.*access to vhost '/' refused"):
+        connection.update_secret(token(issuer, scope="hub.read:other/*"), "renewal")
+
+
 def test_an_amqp_connection_ends_with_its_token(broker: HubbubServer, issuer: AuthorizationServer) -> None:
     connection = amqp(broker, token(issuer, exp=int(time.time()) + SHORT_S))
 
@@ -192,7 +233,7 @@ def test_an_mqtt_connection_ends_with_its_token(broker: HubbubServer, issuer: Au
 
 def test_auth_renews_an_mqtt_connection(broker: HubbubServer, issuer: AuthorizationServer) -> None:
     expires = int(time.time()) + SHORT_S
-    raw = mqtt(broker, token(issuer, exp=expires, scope="hub.read:*/* hub.configure:*/*"))
+    raw = mqtt(broker, token(issuer, exp=expires, scope="hub.read:*/*/* hub.configure:*/*"))
     refused = raw.deliver("a", b"x", qos=1)
     assert refused is not None
     assert refused.reason == 0x87

@@ -91,6 +91,29 @@ async def test_it_asks_as_rabbitmq_does(web: AuthenticationService, make: Any, m
     ]
 
 
+async def test_it_asks_about_topics(web: AuthenticationService, make: Any) -> None:
+    user = await user_of(make())
+
+    assert user.judges_topics
+    assert await answered(lambda: user.may_topic("/", "write", "amq.topic", "a.b", "device"))
+    assert await answered(lambda: user.may_topic("/", "read", "events", "a.*", None))
+
+    common = {"username": "peter", "vhost": "/", "resource": "topic", "tags": ""}
+    variables = {"variable_map.username": "peter", "variable_map.vhost": "/"}
+    about = {"name": "amq.topic", "permission": "write", "routing_key": "a.b", "variable_map.client_id": "device"}
+    assert web.asked[-2:] == [
+        ("GET", "topic", {**common, **variables, **about}),
+        ("GET", "topic", {**common, **variables, "name": "events", "permission": "read", "routing_key": "a.*"}),
+    ]
+
+
+async def test_without_a_path_it_does_not_ask_about_topics(web: AuthenticationService, make: Any) -> None:
+    paths = web.paths()
+    del paths["topic_path"]
+
+    assert not (await user_of(make(paths=paths))).judges_topics
+
+
 @pytest.mark.parametrize("body", ["deny", "DENY", "deny for today", " deny\n"])
 async def test_deny_is_no(web: AuthenticationService, make: Any, body: str) -> None:
     service = make()

@@ -47,6 +47,10 @@ def test_what_a_scope_grants() -> None:
     assert not grants.may("/", "write", "x")
     assert grants.may("anywhere", "configure", "anything")
     assert grants.may_access("/")
+    assert grants.may_topic("prod", "write", "x", "topic.a")
+    assert not grants.may_topic("prod", "write", "x", "other.a")
+    assert not grants.may_topic("prod", "read", "x", "topic.a")
+    assert not grants.may_topic("/", "read", "orders-1", "a")  # it says nothing of routing keys
 
 
 @pytest.mark.parametrize("scope", ["read", "read:", "read:/", "delete:*/*", "read:a/b/c/d", "tag:", "openid", ":*/*"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from broker.core.access import Access
+from broker.core.access import Access, User
 from broker.core.errors import AccessRefused, LimitExceeded, NotFound, PreconditionFailed
 from broker.core.topic_access import RULES_MAX
 from broker.core.topic_rights import ANSWERS_MAX, TopicRights, TopicRule, covers, overlaps
@@ -36,8 +36,12 @@ def access(store: FakeStore) -> Access:
     return access
 
 
+def named(user: str) -> User:
+    return User(user, "", "", (), False)
+
+
 def rights(access: Access, exchange: Any = TOPICS, client_id: str | None = None, user: str = "ann") -> TopicRights:
-    found = access.topics.rights(user, "/", exchange, client_id)
+    found = access.topics.rights(named(user), "/", exchange, client_id)
     assert found is not None
     return found
 
@@ -54,12 +58,12 @@ def deny(key: bytes, verb: str = "all", user: str | None = None) -> TopicRule:
 
 
 def test_without_a_permission_nobody_has_to_ask(access):
-    assert access.topics.rights("ann", "/", EVENTS) is None
+    assert access.topics.rights(named("ann"), "/", EVENTS) is None
     access.set_topic_permission("/", "ann", "events", "^a", "^b")
-    assert access.topics.rights("ann", "/", TOPICS) is None
-    assert access.topics.rights("ann", "other", EVENTS) is None
-    assert access.topics.rights("guest", "/", EVENTS) is None
-    assert access.topics.rights("ann", "/", DIRECT) is None
+    assert access.topics.rights(named("ann"), "/", TOPICS) is None
+    assert access.topics.rights(named("ann"), "other", EVENTS) is None
+    assert access.topics.rights(named("guest"), "/", EVENTS) is None
+    assert access.topics.rights(named("ann"), "/", DIRECT) is None
 
 
 def test_write_is_for_routing_keys_and_read_for_binding_keys(access):
@@ -98,7 +102,7 @@ def test_an_empty_pattern_matches_the_empty_topic_only(access):
 def test_what_is_no_regular_expression_is_not_taken(access, pattern):
     with pytest.raises(PreconditionFailed):
         access.set_topic_permission("/", "ann", "events", ".*", pattern)
-    assert access.topics.rights("ann", "/", EVENTS) is None
+    assert access.topics.rights(named("ann"), "/", EVENTS) is None
     with pytest.raises(NotFound):
         access.set_topic_permission("/", "nobody", "events", ".*", ".*")
 
@@ -181,7 +185,7 @@ def test_what_is_denied_within_a_granted_filter_is_not_delivered_and_cannot_be_b
 def test_rules_are_of_one_user_or_of_everybody(access):
     access.topics.set_rules("/", [deny(b"a", "all", "ann")])
     assert not rights(access).may_write(b"a")
-    assert access.topics.rights("guest", "/", TOPICS) is None
+    assert access.topics.rights(named("guest"), "/", TOPICS) is None
 
 
 def test_rules_with_the_client_identifier_are_for_who_has_one(access):
@@ -266,3 +270,56 @@ def test_covering_and_overlapping_are_what_matching_every_topic_says() -> None:
             assert matched(asked) <= matched(rule), (rule, asked)
         elif asked != [b"#"]:
             assert not matched(asked) <= matched(rule), (rule, asked)
+
+
+# ── users whom others judge ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Judged(User):
+    """Others say what this user may by topic."""
+
+    judges_topics = True
+
+    def __init__(self, name: str, *allowed: tuple[str, str]) -> None:
+        super().__init__(name, "", "", (), False)
+        self.allowed = allowed
+        self.asked: list[tuple[Any, ...]] = []
+
+    def may_topic(self, *asked: Any) -> bool:
+        self.asked.append(asked)
+        return (asked[1], asked[3]) in self.allowed
+
+
+def test_others_and_our_rules_must_agree(access):
+    access.topics.set_rules("/", [deny(b"b"), allow(b"#")])
+    user = Judged("zoe", ("write", "a"), ("write", "b"), ("read", "a"), ("read", "b"))
+    found = access.topics.rights(user, "/", TOPICS, "device")
+
+    assert [found.may_write(key) for key in (b"a", b"b", b"c")] == [True, False, False]
+    assert [found.may_subscribe(key) for key in (b"a", b"b", b"c")] == [True, False, False]
+    assert [found.may_bind(key) for key in (b"a", b"b", b"c")] == [True, False, False]
+    assert ("/", "write", "amq.topic", "a", "device") in user.asked
+
+
+def test_others_are_asked_at_every_topic_exchange_and_nowhere_else(access):
+    user = Judged("zoe")
+
+    assert not access.topics.rights(user, "/", EVENTS).may_write(b"a")
+    assert access.topics.rights(user, "/", DIRECT) is None
+
+
+def test_others_are_not_asked_about_each_delivery(access):
+    user = Judged("zoe")
+
+    assert access.topics.rights(user, "/", TOPICS).may_read(b"a")
+    assert user.asked == []
+
+
+@pytest.mark.parametrize(("asks_others", "count"), [(False, 1), (True, 3)])
+def test_an_answer_is_remembered_unless_others_remember_it_themselves(access, asks_others, count):
+    user = Judged("zoe", ("write", "a"))
+    user.asks_others = asks_others
+    found = access.topics.rights(user, "/", TOPICS)
+
+    assert all(found.may_write(b"a") for _ in range(3))
+    assert len(user.asked) == count
