@@ -43,6 +43,7 @@ from broker.management.replies import (
 from broker.management.resources.connections import Connections
 from broker.management.resources.definitions import Definitions
 from broker.management.resources.exchanges import Exchanges
+from broker.management.resources.explain import Explain
 from broker.management.resources.health import Health
 from broker.management.resources.mqtt import Mqtt
 from broker.management.resources.mqtt_acls import MqttAcls
@@ -117,6 +118,7 @@ class Management:
             Connections(server, rates),
             Mqtt(server),
             MqttAcls(server),
+            Explain(server),
             Traces(server),
             Vhosts(server, rates),
             Users(server),

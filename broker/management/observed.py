@@ -6,7 +6,7 @@ core's own verbs.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 
@@ -102,6 +102,15 @@ class ObservedMqtt(Protocol):
 
     def subscriptions(self) -> Iterator[dict[str, Any]]:
         """Every subscription."""
+
+    def explained_message(self, topic: str, qos: int) -> Any:
+        """A core.message.Message as a client would publish it. Raises ValueError."""
+
+    def explained_subscriber(self, qos: int | None) -> Callable[..., dict[str, Any]]:
+        """What a session makes of a message: core.explain.Subscribers. `qos` None: it comes over AMQP."""
+
+    def explained_rule(self, rule: Any) -> dict[str, Any]:
+        """An access rule in words."""
 
     def acls(self, vhost_name: str) -> Iterator[dict[str, Any]]:
         """Access rules in order; `number` is None for those of the configuration."""

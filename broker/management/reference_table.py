@@ -88,6 +88,18 @@ BODIES: dict[tuple[str, str], Schema] = {
         user={"type": ["string", "null"]},
         number={"type": ["integer", "null"]},
     ),
+    ("POST", "/api/hubbub/explain"): fields(
+        protocol={"enum": ["amqp", "mqtt"]},
+        user=STRING,
+        vhost=STRING,
+        exchange=STRING,
+        routing_key=STRING,
+        properties=TABLE,
+        topic=STRING,
+        client_id=STRING,
+        qos={"enum": [0, 1, 2]},
+        retain=FLAG,
+    ),
     ("POST", "/api/hubbub/backup"): fields("directory", directory=STRING),
 }
 
@@ -104,6 +116,7 @@ ANSWERS: dict[tuple[str, str], tuple[int, ...]] = {
     ("POST", "/api/all-configuration"): (204,),
     ("POST", "/api/definitions/{vhost}"): (204,),
     ("POST", "/api/hubbub/mqtt/acls/{vhost}"): (201,),
+    ("POST", "/api/hubbub/explain"): (200,),
     ("POST", "/api/hubbub/backup"): (201, 500),
 }
 """Statuses besides those of every route of the method."""

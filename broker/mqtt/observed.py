@@ -6,10 +6,10 @@ which may not know this dialect and is handed this by the composition root.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from broker.mqtt import acl, ending
+from broker.mqtt import acl, ending, explained
 from broker.mqtt.fields import Reader
 from broker.mqtt.publishing import published_qos
 from broker.mqtt.reasons import MqttError, Reason
@@ -19,6 +19,7 @@ from broker.mqtt.translate import swapped
 if TYPE_CHECKING:
     from broker.core.message import Message
     from broker.core.retained import Retained
+    from broker.core.topic_rights import TopicRule
     from broker.core.vhost import VirtualHost
     from broker.mqtt.endpoint import Endpoint
     from broker.mqtt.session import Session
@@ -112,6 +113,24 @@ class Observed:
     def set_acls(self, vhost_name: str, rows: list[dict[str, Any]]) -> None:
         """Replace those that are not the configuration's. Raises ValueError, CoreError."""
         self.endpoint.broker.access.topics.set_rules(vhost_name, [acl.rule_of(row) for row in rows])
+
+    # ── explaining ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def explained_message(self, topic: str, qos: int) -> Message:
+        """An empty message to a topic, as a client would publish it. Raises ValueError."""
+        try:
+            self.endpoint.check_topic(topic.encode())
+            return explained.message_of(topic, qos)
+        except MqttError as error:
+            raise ValueError(error.text) from None
+
+    def explained_subscriber(self, qos: int | None) -> Callable[..., dict[str, Any]]:
+        """See explained.subscriber."""
+        return explained.subscriber(qos)
+
+    def explained_rule(self, rule: TopicRule) -> dict[str, Any]:
+        """An access rule in words."""
+        return acl.row_of(rule)
 
     # ── retained messages ─────────────────────────────────────────────────────────────────────────────────────────
 

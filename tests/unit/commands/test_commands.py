@@ -91,6 +91,21 @@ async def test_access_rules_of_mqtt(run: Run, core: Core) -> None:
     await run("acl", "add", "deny", "all", "a/#/b", status=1)
 
 
+async def test_explain_says_what_would_become_of_a_message(run: Run, core: Core) -> None:
+    core.broker.access.add_user("ann", b"x")
+    core.vhost.declare_queue("q")
+    core.vhost.bind(core.vhost.exchanges["amq.topic"], core.vhost.queues["q"], "queue", b"a.#")
+    text = (await run("explain", "publish", "amqp", "amq.topic", "a.1")).output
+    assert "+ permission: allows, write '.*' matches the exchange 'amq.topic'" in text
+    assert "+ 'a.#' to queue q" in text
+    assert "waits" in text
+    text = (await run("explain", "publish", "--as", "ann", "mqtt", "a/1", "--client-id", "c")).output
+    assert "refused" in text
+    assert "nobody gets it" in text
+    found = json.loads((await run("explain", "publish", "--vhost", "/", "mqtt", "b", "--qos", "1", "--json")).output)
+    assert (found["topic"], found["routed"]) == ("b", False)
+
+
 async def test_users_vhosts_and_permissions(run: Run, core: Core) -> None:
     await run("vhost", "add", "shop")
     await run("user", "add", "ann", "--tag", "monitoring", "--new-password", "secret")
