@@ -131,6 +131,8 @@ async def test_exchanges_are_declared_bound_and_published_to(ui: WebUi, broker: 
     assert await ui.page.until("document.querySelector('svg.graph path.edge')") is not None
     await ui.find("news")
     await ui.page.until("document.querySelectorAll('svg.graph a').length === 2")
+    await ui.page.evaluate("document.querySelector('svg.graph a.queue').focus()")
+    assert await ui.page.evaluate("document.querySelectorAll('svg.graph .lit').length") == 1
     await ui.page.evaluate("document.querySelector('svg.graph a.queue').dispatchEvent(new MouseEvent('click'))")
     await ui.titled("Queue")
     await ui.click("Unbind", "weather.#")

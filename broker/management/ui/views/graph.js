@@ -9,7 +9,7 @@ const SEARCHED_MAX = 20_000
 const NODES_MAX = 60
 const LABELLED_MAX = 30
 const COLUMNS_MAX = 6
-const BOX = { width: 190, height: 34, across: 330, down: 46, point: 20 }
+const BOX = { width: 190, height: 34, across: 330, down: 42, point: 11 }
 
 export const graph = {
   title: "Graph",
@@ -125,6 +125,12 @@ function arranged(column, steps) {
 
 const short = (name, most) => (name.length > most ? `${name.slice(0, most - 1)}…` : name)
 
+// The lines of the box under the pointer, or in focus, stand out.
+function lit(graph, key, isOn) {
+  graph.classList.toggle("dimmed", isOn)
+  for (const each of graph.querySelectorAll(".line")) each.classList.toggle("lit", isOn && (each.dataset.from === key || each.dataset.to === key))
+}
+
 function drawn(nodes, edges) {
   const { height: most, columns } = laid(nodes, edges)
   const left = each => 10 + each.column * BOX.across
@@ -138,7 +144,7 @@ function drawn(nodes, edges) {
       return { x1, y1, x2, y2, path: `C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}` }
     })
     const [first, end] = [ends[0], ends.at(-1)]
-    return svg("g", {}, svg("path", { class: "edge", "marker-end": "url(#arrow)", d: `M${first.x1} ${first.y1} ${ends.map(each => each.path).join(" ")}` },
+    return svg("g", { class: "line", "data-from": from.key, "data-to": to.key }, svg("path", { class: "edge", "marker-end": "url(#arrow)", d: `M${first.x1} ${first.y1} ${ends.map(each => each.path).join(" ")}` },
       svg("title", {}, `${from.name} → ${to.name}: ${keys.join(", ")}`)),
       labelled && svg("text", { class: "on-edge", x: end.x1 + (end.x2 - end.x1) * .62, y: end.y1 + (end.y2 - end.y1) * .72 + 3 },
         short(keys[0], 18) + (keys.length > 1 ? ` +${keys.length - 1}` : "")))
@@ -148,8 +154,9 @@ function drawn(nodes, edges) {
       svg("rect", { x: left(each), y: top(each), width: BOX.width, height: BOX.height, rx: each.kind === "exchange" ? 8 : 3 }),
       svg("text", { x: left(each) + 10, y: top(each) + 15 }, short(each.name, 26)),
       svg("text", { class: "kind", x: left(each) + 10, y: top(each) + 28 }, `${each.type}${each.vhost === "/" ? "" : ` · ${short(each.vhost, 14)}`}`)]
-    return PAGES[each.kind] ? svg("a", { class: each.kind, href: `#${PAGES[each.kind]}/${place(each.vhost, each.name)}` }, inside)
-      : svg("g", { class: each.kind }, inside)
+    const light = isOn => event => lit(event.currentTarget.closest("svg"), each.key, isOn)
+    const watched = { class: each.kind, onpointerenter: light(true), onpointerleave: light(false), onfocus: light(true), onblur: light(false) }
+    return PAGES[each.kind] ? svg("a", { ...watched, href: `#${PAGES[each.kind]}/${place(each.vhost, each.name)}` }, inside) : svg("g", watched, inside)
   })
   const width = columns * BOX.across - (BOX.across - BOX.width) + 20
   const height = most + 10
