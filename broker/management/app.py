@@ -40,6 +40,7 @@ from broker.management.replies import (
     refused,
     translated,
 )
+from broker.management.request_log import LOGGER, request_log
 from broker.management.resources.connections import Connections
 from broker.management.resources.definitions import Definitions
 from broker.management.resources.exchanges import Exchanges
@@ -93,7 +94,7 @@ class Management:
         self, application: web.Application, listener: Listening, through: Through | None = None
     ) -> Callable[[], Awaitable[None]]:
         """Serve on a bound socket; what comes back stops it. `through`: who accepts instead, and knows the clients."""
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+        runner = web.AppRunner(application, access_log=None, logger=request_log(), shutdown_timeout=1.0)
         await runner.setup()
         if through is None:
             await web.SockSite(runner, listener.listening).start()
@@ -172,6 +173,9 @@ class Management:
             return error_answer(
                 not_found() if error.status == 404 else ApiError(error.status, error.reason, error.reason)
             )
+        except Exception:  # a mistake of ours
+            LOGGER.exception("%s %s: internal error", request.method, request.path)
+            return error_answer(ApiError(500, "internal_error", "an error of the broker; its log has the details"))
 
     @web.middleware
     async def _within_turn(self, request: web.Request, handler: Endpoint) -> web.StreamResponse:

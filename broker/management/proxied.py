@@ -13,6 +13,8 @@ from typing import Any
 
 from aiohttp import web
 
+from broker.management.request_log import request_log
+
 Through = Callable[[Callable[[socket.socket, str], Awaitable[None]]], None]
 """Is given what serves a socket, and the client's `192.0.2.1:50000`."""
 
@@ -25,7 +27,7 @@ class ProxiedRequests(web.RequestHandler):
     def __init__(self, served: Any, client: str) -> None:
         """`served`: the runner's server."""
         unlogged: Any = None
-        super().__init__(served, loop=asyncio.get_running_loop(), access_log=unlogged)
+        super().__init__(served, loop=asyncio.get_running_loop(), access_log=unlogged, logger=request_log())
         host, _, port = client.rpartition(":")
         self.client = (host.strip("[]"), int(port))
 

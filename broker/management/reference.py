@@ -19,6 +19,7 @@ from broker.management.reference_table import ANSWERS, BODIES, LISTING_QUERY, SA
 from broker.management.replies import answer
 from broker.version import VERSION
 
+PAGES = ("/api", "/api/index.html")
 NO_LOGIN = ("/api/auth", "/api/index.html", "/api/hubbub/openapi.json")
 PARAMETER = re.compile(r"\{(\w+)(?::[^{}]*)?\}")
 DESCRIPTIONS = {
@@ -125,7 +126,7 @@ def operation(route: web.RouteDef) -> dict[str, Any]:
         "operationId": operation_id(method, path),
         "summary": summary(route),
         "parameters": [*map(path_parameter, names), *queried(method, path)],
-        "responses": {str(status): response(status) for status in statuses(method, path, bool(names))},
+        "responses": {str(status): response(status, path) for status in statuses(method, path, bool(names))},
     }
     body = body_of(method, path, route)
     if body is not None:
@@ -174,16 +175,23 @@ def statuses(method: str, path: str, is_named: bool) -> list[int]:
     usual = BY_METHOD[method]
     if method == "POST" and not any(status < 300 for status in own):
         usual = (200, 201, 202, 204, *usual)
-    if method == "GET" and ("/health/" in path or "/healthchecks/" in path or "aliveness" in path):
+    if method == "GET" and is_check(path):
         usual = (*usual, 503)
     return sorted({*usual, *own, *EVERYWHERE, *((404,) if is_named else ())})
 
 
-def response(status: int) -> dict[str, Any]:
+def is_check(path: str) -> bool:
+    """Whether a path asks for the broker's health: that it is not well is an answer."""
+    return "/health/" in path or "/healthchecks/" in path or "aliveness" in path
+
+
+def response(status: int, path: str) -> dict[str, Any]:
     """An answer of that status."""
     made: dict[str, Any] = {"description": DESCRIPTIONS[status]}
     if status == 200:
-        made["content"] = {"application/json": {}}
+        made["content"] = {"text/html" if path in PAGES else "application/json": {}}
+    elif status == 503 and is_check(path):
+        made["content"] = {"application/json": {"schema": {"type": "object", "required": ["status", "reason"]}}}
     elif status not in (201, 204):
         made["content"] = {"application/json": {"schema": {"$ref": "#/components/schemas/error"}}}
     return made

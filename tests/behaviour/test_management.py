@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -144,3 +145,13 @@ def _status(broker: HubbubServer, path: str) -> int:
     except OSError:
         return 0  # not yet listening
     return 200
+
+
+@pytest.mark.parametrize(
+    "head", [b"GET / HTTP/1.1\r\nHost: x\r\nX-Null: \0\r\n\r\n", b"\x16\x03\x01\0\xa5\1\0\0\r\n\r\n"]
+)
+def test_what_is_no_http_is_answered_and_is_no_error_of_ours(broker: HubbubServer, head: bytes) -> None:
+    with socket.create_connection((HOST, int(str(broker.settings["management.port"]))), timeout=10) as peer:
+        peer.sendall(head)
+        assert peer.recv(4096).startswith(b"HTTP/1.")
+    broker.assert_clean()

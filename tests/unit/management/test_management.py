@@ -152,3 +152,17 @@ def test_loopback() -> None:
     assert is_loopback("::1")
     assert not is_loopback("10.0.0.1")
     assert not is_loopback("")
+
+
+async def test_a_mistake_of_ours_is_an_answer_in_the_same_shape(
+    api: Api, server: ObservedCore, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> dict[str, Any]:
+        raise ZeroDivisionError("ours")
+
+    server.store.statistics = broken
+    failed = await api.get("/api/overview", status=500)
+
+    assert failed["error"] == "internal_error"
+    assert "ours" not in failed["reason"]
+    assert "ZeroDivisionError" in caplog.text
