@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.management.asked import ADMINISTRATOR, body_of, field, require, vhost_of
+from broker.management.asked import ADMINISTRATOR, body_of, field, needs, require, vhost_of
 from broker.management.listing import listing
 from broker.management.observed import ObservedServer
 from broker.management.replies import answer, bad_request, created, no_content, not_found
@@ -86,10 +86,10 @@ class TopicPermissions:
     async def put(self, request: web.Request) -> web.Response:
         """`{"exchange", "write", "read"}`: regular expressions over routing keys and binding keys."""
         require(request, {ADMINISTRATOR})
-        vhost, user = vhost_of(self.server, request).name, request.match_info["user"]
-        body = await body_of(request)
-        if user not in self.access.users:
-            raise bad_request(f"user '{user}' does not exist")
+        vhost, user = request.match_info["vhost"], request.match_info["user"]
+        body = needs(await body_of(request), "exchange", "write", "read")
+        if vhost not in self.server.broker.vhosts or user not in self.access.users:
+            raise bad_request("vhost_or_user_not_found")
         is_new = not any(True for _ in self.rows(user, vhost))
         exchange = exchange_of(field(body, "exchange", str))
         self.access.set_topic_permission(vhost, user, exchange, field(body, "write", str), field(body, "read", str))
@@ -98,6 +98,8 @@ class TopicPermissions:
     async def clear(self, request: web.Request) -> web.Response:
         """All topics of the vhost's exchanges again."""
         user, vhost = self.named(request), vhost_of(self.server, request).name
+        if not list(self.rows(user, vhost)):
+            raise not_found()
         self.access.clear_topic_permission(vhost, user)
         return no_content()
 

@@ -1,4 +1,4 @@
-"""654 requests that a RabbitMQ 3.10.8 was asked once, and what it answered: wrong methods, broken and mistyped bodies,
+"""685 requests that a RabbitMQ 3.10.8 was asked once, and what it answered: wrong methods, broken and mistyped bodies,
 missing rights, objects that are not there, pages, columns. Hubbub answers the same, but where DEVIATIONS says why not.
 
 `rabbitmq_answers.jsonl`: one request a line, in the order in which they were asked, with the status, the word
@@ -25,6 +25,7 @@ OBJECTS: list[tuple[str, str, Any]] = [
     ("PUT", "users/none", {"password": "s", "tags": ""}),
     ("PUT", "permissions/v1/mgr", THEIRS),
     ("PUT", "permissions/v1/pol", THEIRS),
+    ("PUT", "topic-permissions/v1/mgr", {"exchange": "amq.topic", "write": ".*", "read": ".*"}),
     ("PUT", "exchanges/v1/ex", {"type": "direct"}),
     ("PUT", "queues/v1/q", {"durable": True}),
     ("PUT", "queues/v1/q2", {"durable": True}),

@@ -40,7 +40,7 @@ async def test_they_are_set_shown_and_cleared(api: Api, core: Core) -> None:
         ("PUT", ONE, {"exchange": "e", "write": ""}, 400),
         ("PUT", ONE, {"exchange": 7, "write": "", "read": ""}, 400),
         ("PUT", "/api/topic-permissions/%2F/nobody", {"exchange": "e", "write": "", "read": ""}, 400),
-        ("PUT", "/api/topic-permissions/none/manager", {"exchange": "e", "write": "", "read": ""}, 404),
+        ("PUT", "/api/topic-permissions/none/manager", {"exchange": "e", "write": "", "read": ""}, 400),
         ("GET", "/api/topic-permissions/%2F/nobody", None, 404),
         ("DELETE", "/api/topic-permissions/%2F/nobody", None, 404),
         ("POST", ONE, None, 405),
