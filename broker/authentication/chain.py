@@ -47,6 +47,8 @@ class Answer(NamedTuple):
     user: User | None
     reason: str
     until_ms: int
+    is_guess: bool
+    """It was refused as a wrong password is: too many of them make the peer wait."""
 
 
 class Chain:
@@ -72,7 +74,8 @@ class Chain:
         self.answers: OrderedDict[bytes, Answer] = OrderedDict()
         self.outcomes: Counter[tuple[str, str]] = Counter()
         """How often a backend said what: `allowed`, `refused`, `unknown`, `unavailable`."""
-        self.takes_tokens = any(getattr(each, "takes_tokens", False) for each in self.backends)
+        self._is_token = [each.is_token for each in self.backends if hasattr(each, "is_token")]
+        self.takes_tokens = bool(self._is_token)
         self.asks_internal = any(step.authentication.name == "internal" for step in self.steps)
         self._key = secrets.token_bytes(32)
         self._by_peer = any(getattr(each, "asks_for_peer", False) for each in self.backends)
@@ -96,9 +99,13 @@ class Chain:
         if answer is not None and answer.user is not None:
             access.failures.forget(name, peer)
             return access.admitted(answer.user, peer_is_loopback)
-        access.check_wait(name, peer)
+        is_token = password is not None and any(each(password) for each in self._is_token)
+        if not is_token:  # which nobody finds by trying, and whose name may be everybody's
+            access.check_wait(name, peer)
         if answer is not None:
-            access.refusal(name, peer)
+            if answer.is_guess and not is_token:
+                access.failures.count(name, peer)
+            access.logins_refused += 1
             raise AccessRefused(f"user '{name}' was refused: {answer.reason}")
         raise Undecided(self.ask(key, Login(name, password, peer, peer_is_loopback)))
 
@@ -119,11 +126,13 @@ class Chain:
 
     async def decide(self, key: bytes, login: Login) -> None:
         """Ask, and remember."""
-        user, reason = None, "invalid credentials"
+        user, reason, is_guess = None, "", False
         try:
             user = await self.find(login)
         except RefusedError as refused:
-            reason = str(refused)
+            reason, is_guess = str(refused), True
+        except UnavailableError as unavailable:
+            reason = str(unavailable)
         except Exception as error:
             # Its text may hold what it was asked: the type says where to look.
             log.error("a login failed by an error of the broker: %s", type(error).__name__)
@@ -132,13 +141,13 @@ class Chain:
         until_ms = now_ms + (REFUSED_MS if user is None else self.cache_ms)
         if user is not None and user.expires_ms:
             until_ms = min(until_ms, user.expires_ms)
-        self.answers[key] = Answer(user, reason, until_ms)
+        self.answers[key] = Answer(user, reason, until_ms, is_guess)
         while len(self.answers) > REMEMBERED_MAX:
             self.answers.popitem(last=False)
 
     async def find(self, login: Login) -> User:
-        """Ask one after the other. Raises RefusedError."""
-        reason = "invalid credentials"
+        """Ask one after the other. Raises RefusedError, or UnavailableError where one that might know could not say."""
+        missing = ""
         for step in self.steps:
             backend = step.authentication
             try:
@@ -155,7 +164,7 @@ class Chain:
                 text = str(error) or f"no answer within {self.timeout_ms} ms"
                 self.outcomes[backend.name, "unavailable"] += 1
                 log.warning("backend %s cannot say who '%s' is: %s", backend.name, login.name, text)
-                reason = f"backend {backend.name} is not available"
+                missing = backend.name
                 continue
             except RefusedError:
                 self.outcomes[backend.name, "refused"] += 1
@@ -165,7 +174,9 @@ class Chain:
                 raise RefusedError(f"backend {backend.name} does not know what '{identity.name}' may")
             self.outcomes[backend.name, "allowed"] += 1
             return user
-        raise RefusedError(reason)
+        if missing:
+            raise UnavailableError(f"backend {missing} is not available")
+        raise RefusedError("invalid credentials")
 
     def reload(self) -> None:
         """Files are read anew, and nothing is believed any more that was said before."""

@@ -36,7 +36,6 @@ class OAuth:
     """The authorization server whose tokens are taken."""
 
     name = "oauth"
-    takes_tokens = True
 
     def __init__(
         self,
@@ -78,6 +77,10 @@ class OAuth:
         if name is None:
             raise RefusedError(f"the token has none of the claims {', '.join(self.name_claims)}")
         return Identity(name, claims)
+
+    def is_token(self, password: bytes) -> bool:
+        """Is it one of those, whoever made it? Then it is no guess of a password."""
+        return header_of(password) is not None
 
     async def authorize(self, identity: Identity, login: Login) -> User | None:
         """See Backend. What the token of another backend's user would say, nobody knows."""

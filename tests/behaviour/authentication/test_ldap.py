@@ -88,6 +88,7 @@ async def test_a_bind_says_who_it_is(make: Make, way: dict[str, str], name: str)
 
     assert user is not None
     assert normal(user.dn) == normal(f"uid={name},{PEOPLE}")
+    assert len(user.groups) == {"ann": 2, "bob": 1}.get(name, 0)
 
 
 async def test_a_wrong_password_of_a_known_user_is_a_refusal(make: Make) -> None:

@@ -225,6 +225,31 @@ async def test_failed_logins_are_throttled_as_those_of_the_store(core: Core) -> 
     assert len(directory.asked) < 20
 
 
+async def test_while_a_backend_is_away_nobody_is_throttled(core: Core) -> None:
+    directory = Directory("one", alice="s")
+    directory.error = UnavailableError("no route")
+    chain_of(core, directory)
+    for number in range(100):
+        with pytest.raises(AccessRefused, match="not available"):
+            await log_in(core, "alice", f"wrong {number}")
+
+    directory.error = None
+
+    assert (await log_in(core, "alice", "s")).name == "alice"
+
+
+async def test_refused_tokens_make_nobody_else_wait(core: Core) -> None:
+    directory: Any = Directory("one", alice="t-right")
+    directory.is_token = lambda password: password.startswith(b"t-")
+    chain = chain_of(core, directory)
+    assert chain.takes_tokens
+    for number in range(100):
+        with pytest.raises(AccessRefused, match="invalid credentials"):
+            await log_in(core, "alice", f"t-{number}")
+
+    assert (await log_in(core, "alice", "t-right")).name == "alice"
+
+
 async def test_without_a_password_the_name_is_proven(core: Core) -> None:
     directory = Directory("one", alice="s")
     chain_of(core, directory)
