@@ -166,6 +166,8 @@ class Metrics(Section, frozen=True):
     address: str = "127.0.0.1"
     port: Port | None = 15692
     """Null: none."""
+    objects_max: Annotated[int, Meta(ge=1)] = 10_000
+    """So many queues, exchanges, connections and channels are shown one by one; what is left out is said."""
 
 
 class User(Section, frozen=True):
@@ -192,6 +194,8 @@ class Log(Section, frozen=True):
 
     format: LogFormat = "text"
     level: LogLevel = "info"
+    stall_ms: Annotated[int, Meta(ge=0)] = 100
+    """Whatever keeps the event loop for longer is logged; 0: nothing is."""
 
 
 def _default_users() -> list[User]:

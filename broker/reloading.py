@@ -151,7 +151,7 @@ LIVE: tuple[Part, ...] = (
         "queues_max exchanges_max bindings_max queue_memory_bytes_max retained_messages_max retained_bytes_max "
         "retained_message_bytes_max",
     ),
-    part(read_where_needed, "", "drain_after_s limits.drain_timeout_ms tls.reload_interval_s"),
+    part(read_where_needed, "", "drain_after_s limits.drain_timeout_ms tls.reload_interval_s metrics.objects_max"),
 )
 
 

@@ -46,6 +46,7 @@ from broker.net.listener import Listener, join_address
 from broker.net.loop_clock import LoopClock
 from broker.net.poller import Poller
 from broker.net.proxy_protocol import Proxies
+from broker.net.stalls import Stalls
 from broker.net.stream import StreamEdge
 from broker.net.tls import Certificates
 from broker.net.turn import Turn
@@ -99,6 +100,7 @@ class Server:
             await self._closing.aclose()
             raise
         self._settle_process()
+        self.stalls.start()
         self._log_summary()
 
     def _open_core(self) -> None:
@@ -121,6 +123,8 @@ class Server:
         self.loop_clock = LoopClock(loop, self.clock.advance, self.turn.wake)
         self._closing.callback(self.loop_clock.stop)
         hooks.attach(self.loop_clock)
+        self.stalls = Stalls(loop, self.turn, settings.log.stall_ms)
+        self._closing.callback(self.stalls.stop)
         self.clock.now_ms = self.loop_clock.time_ms()
         self.clock.earlier = self.loop_clock.earlier
         self.broker = Broker(self.store, self.clock, limits)
@@ -333,6 +337,11 @@ class Server:
     def connections_max(self) -> int:
         """One more is refused."""
         return self.settings.limits.connections_max
+
+    @property
+    def scraped_objects_max(self) -> int:
+        """So many objects of a kind are shown one by one on a page of metrics."""
+        return self.settings.metrics.objects_max
 
     @property
     def memory_limit_bytes(self) -> int:

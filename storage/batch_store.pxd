@@ -18,6 +18,7 @@ cdef enum:
     SPARSE_BYTES_MIN = 65536            # a segment below this is not worth rewriting
     SPARSE_SHARE = 4                    # sparse: one slot of this many still lives
     COMPACT_BYTES_MAX = 16777216        # read for compaction by one batch
+    BATCH_BUCKETS = 11
     TIDY_MS = 1000                      # how often compaction is thought of; a segment rests as long before it
     LINGERING_BYTES_MAX = 67108864      # a batch that holds this much does not wait for the interval, nor linger
 
@@ -36,6 +37,8 @@ cdef class BatchStore(OpenBatch):
     cdef uint64_t segments_compacted
     cdef uint64_t segments_dropped
     cdef uint64_t batches_sealed
+    cdef uint64_t batch_sizes[BATCH_BUCKETS]    # sealed batches by what they hold: at most 256 bytes, four times that …
+    cdef uint64_t batch_bytes
 
     # ── for subclasses ────────────────────────────────────────────────────────────────────────────────────────────
     cdef int hand_over(self, batch_t* batch) except -1

@@ -168,6 +168,7 @@ cdef class BatchStore(OpenBatch):
         self.open_batch += 1
         self.filling = self.spare_batch
         self.spare_batch = NULL
+        count_batch(self, self.filling_bytes)
         self.filling_bytes = 0
         self.in_flight = batch
         self.sealed_waiters, self.waiters = self.waiters, self.sealed_waiters
@@ -286,6 +287,8 @@ cdef class BatchStore(OpenBatch):
             "committed_batch": self.committed_batch,
             "open_batch_bytes": self.filling_bytes,
             "batches_sealed": self.batches_sealed,
+            "batch_bytes": self.batch_bytes,
+            "batch_sizes": batch_histogram(self),
             "slots_appended": self.slots_appended,
             "slots_settled": self.slots_settled,
             "slots_elided": self.slots_elided,
@@ -295,3 +298,18 @@ cdef class BatchStore(OpenBatch):
             "segments_dropped": self.segments_dropped,
             "live_bytes": self.stored_bytes,
         }
+
+
+cdef void count_batch(BatchStore store, uint64_t size) noexcept:
+    cdef int bucket = 0
+    while bucket < BATCH_BUCKETS - 1 and size > <uint64_t>256 << 2 * bucket:
+        bucket += 1
+    store.batch_sizes[bucket] += 1
+    store.batch_bytes += size
+
+
+cdef list batch_histogram(BatchStore store):
+    """[(upper bound in bytes, how many)]"""
+    cdef int bucket
+    bounds = [256 << 2 * bucket for bucket in range(BATCH_BUCKETS - 1)] + [float("inf")]
+    return [(bounds[bucket], store.batch_sizes[bucket]) for bucket in range(BATCH_BUCKETS)]

@@ -25,7 +25,7 @@ from broker.core.parameters import Parameters
 from broker.core.presence import Presence
 from broker.core.queue import Queue
 from broker.core.surroundings import Blockable
-from broker.core.totals import QueueTotals, exchange_totals
+from broker.core.totals import QueueTotals, exchange_totals, size_totals
 from broker.core.traces import Traces
 from broker.core.vhost import VirtualHost
 from storage import layout
@@ -76,6 +76,7 @@ class Broker:
         self.queues_deleted = 0
         self.deleted_counts: dict[str, int] = {}
         self.deleted_exchange_counts: Counter[str] = Counter()
+        self.deleted_sizes: list[int] = []
         self.deleted_retained_counts: Counter[str] = Counter()
         self.definitions_changed = 0
         self.marks_given = 0
@@ -249,12 +250,18 @@ class Broker:
     def on_exchange_deleted(self, exchange: Exchange) -> None:
         """Keep a deleted exchange's counts, too."""
         self.deleted_exchange_counts.update(exchange.counts)
+        self.deleted_sizes = added(exchange.size_counts, self.deleted_sizes)
         self.events.tell("exchange.deleted", name=exchange.name, vhost=exchange.vhost.name)
 
     def exchange_counts(self) -> dict[str, int]:
         """Published, routed (each target counted), unroutable and returned, over all exchanges there ever were."""
         every = chain.from_iterable(vhost.exchanges.values() for vhost in self.vhosts.values())
         return dict(Counter(self.deleted_exchange_counts) + Counter(exchange_totals(every)))
+
+    def message_sizes(self) -> list[int]:
+        """`Exchange.size_counts`, over all exchanges there ever were."""
+        every = chain.from_iterable(vhost.exchanges.values() for vhost in self.vhosts.values())
+        return added(size_totals(every), self.deleted_sizes)
 
     def queue_totals(self) -> QueueTotals:
         """The queues that there are, of all vhosts, in one sum."""
@@ -299,6 +306,11 @@ class Broker:
         if not self.alarms:
             for connection in list(self.publishing):
                 connection.unblock()
+
+
+def added(figures: list[int], others: list[int]) -> list[int]:
+    """Each with its like; no others are zeros."""
+    return [one + other for one, other in zip(figures, others, strict=True)] if others else figures
 
 
 __all__ = ["DEFAULT_VHOST", "EXCHANGE", "QUEUE", "Broker", "Restored"]

@@ -9,6 +9,9 @@ from libc.stdint cimport uint64_t
 from broker.core.route_cache cimport Route, RouteCache
 from storage.records cimport message_t
 
+cdef enum:
+    SIZE_BOUNDS = 8                 # 100, 1,000 … 100,000,000 bytes: RabbitMQ's, for its histogram of message sizes
+
 cdef class Exchange:
     cdef readonly str name
     cdef readonly bytes name_bytes
@@ -29,6 +32,8 @@ cdef class Exchange:
     cdef public object watch                # watch.Watch, told what is published here; None: nobody is
 
     cdef readonly uint64_t published_in     # messages published here
+    cdef uint64_t published_bytes           # … and the sum of their bodies
+    cdef uint64_t larger[SIZE_BOUNDS]       # … with a body above that bound, and not above the next
     cdef readonly uint64_t published_out    # … and handed to targets, each counted
     cdef readonly uint64_t unroutable       # … for which there was no target
     cdef uint64_t returned                  # … and which went back to their publisher (mandatory)

@@ -16,6 +16,8 @@ from storage.records cimport (
 
 from broker.core.arguments import name_argument
 
+cdef uint64_t[SIZE_BOUNDS] SIZES = [100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 50_000_000, 100_000_000]
+
 # What begins so on amq.topic is a reply, and for the queue whose name follows alone: MQTT knows topics only.
 cdef bytes REPLY_KEY = b"$reply-to."
 
@@ -46,6 +48,9 @@ cdef class Exchange:
         cdef PyObject* cache = <PyObject*>self.cache            # borrowed: no reference counting on the fast path
         cdef cached_t* last = (<RouteCache>cache).last
         self.published_in += 1
+        self.published_bytes += message.body_size
+        if message.body_size > 100:
+            count_size(self, message.body_size)
         if self.watch is not None:
             return publish_watched(self, message)
         if message.flags & MESSAGE_HAS_HEADERS and (self.delays or has_carbon_copies(message)):
@@ -148,6 +153,14 @@ cdef class Exchange:
         return {"published": self.published_in, "routed": self.published_out, "unroutable": self.unroutable,
                 "returned": self.returned}
 
+    @property
+    def size_counts(self) -> list:
+        """How many messages had at most 100 bytes, 1,000, 10,000 … and more than 100 MB, each not counted below; and
+        the bytes of all."""
+        cdef int index
+        larger = [self.larger[index] for index in range(SIZE_BOUNDS)]
+        return [self.published_in - sum(larger), *larger, self.published_bytes]
+
     def match_all_keys_alike(self):
         """The type does not look at the routing key (fanout)."""
         self.ignores_routing_key = True
@@ -182,6 +195,14 @@ cdef inline int accept_by_sole_target(PyObject* targets, message_t* message) exc
     """The common case: last time's key, and one queue. It is held: a dead letter may empty the cache meanwhile."""
     cdef Target target = <Target>PyList_GET_ITEM(<list>targets, 0)
     return target.accept(message)
+
+
+cdef inline void count_size(Exchange exchange, uint64_t size) noexcept:
+    """It is above 100 bytes. RabbitMQ's bounds are powers of ten, and 50 MB."""
+    cdef int index = 0
+    while index < SIZE_BOUNDS - 1 and size > SIZES[index + 1]:
+        index += 1
+    exchange.larger[index] += 1
 
 
 cdef int publish_watched(Exchange exchange, message_t* message) except -1:

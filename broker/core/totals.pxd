@@ -9,5 +9,6 @@ cdef class QueueTotals:
     cdef readonly uint64_t ready
     cdef readonly uint64_t unacked
     cdef readonly uint64_t unacked_bytes
+    cdef readonly uint64_t ready_bytes
     cdef readonly uint64_t consumers
     cdef ledger_t ledger

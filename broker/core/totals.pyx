@@ -2,8 +2,9 @@
 
 from libc.stdint cimport uint64_t
 
-from broker.core.exchange cimport Exchange
+from broker.core.exchange cimport SIZE_BOUNDS, Exchange
 from broker.core.ledger cimport ledger_t, ledger_unaccounted
+from broker.core.overflow cimport total_bytes
 from broker.core.queue cimport Queue
 
 cdef enum:
@@ -27,6 +28,7 @@ cdef class QueueTotals:
             self.ready += queue.ready_count
             self.unacked += queue.unacked_count
             self.unacked_bytes += queue.unacked_bytes
+            self.ready_bytes += total_bytes(queue)
             self.consumers += queue.consumers.count
 
     @property
@@ -46,3 +48,20 @@ def exchange_totals(exchanges) -> dict:
         unroutable += exchange.unroutable
         returned += exchange.returned
     return {"published": published, "routed": routed, "unroutable": unroutable, "returned": returned}
+
+
+def size_totals(exchanges) -> list:
+    """`Exchange.size_counts` of many exchanges in one sum."""
+    cdef Exchange exchange
+    cdef uint64_t larger[SIZE_BOUNDS]
+    cdef uint64_t published = 0, size = 0
+    cdef int index
+    for index in range(SIZE_BOUNDS):
+        larger[index] = 0
+    for exchange in exchanges:
+        published += exchange.published_in
+        size += exchange.published_bytes
+        for index in range(SIZE_BOUNDS):
+            larger[index] += exchange.larger[index]
+            published -= exchange.larger[index]
+    return [published, *[larger[index] for index in range(SIZE_BOUNDS)], size]

@@ -23,7 +23,6 @@ from broker.core.access import User
 from broker.core.errors import CoreError
 from broker.core.events import ACTING_USER
 from broker.core.undecided import Undecided
-from broker.management import metrics
 from broker.management.asked import ADMINISTRATOR, MAY_LOG_IN, USER, body_of, field, has_tag, refuse_forms, require
 from broker.management.observed import ObservedServer
 from broker.management.page import PageFiles
@@ -57,6 +56,7 @@ from broker.management.resources.topic_permissions import TopicPermissions
 from broker.management.resources.traces import Traces
 from broker.management.resources.users import Users
 from broker.management.resources.vhosts import Vhosts
+from broker.management.scrapes import Scrapes
 
 Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -137,7 +137,7 @@ class Management:
             web.RouteDef(each.method, each.path + SLASHES, each.handler, each.kwargs) for each in routes
         )
         application.add_routes(self.health.probes())
-        application.add_routes(self._metrics_routes())
+        application.add_routes(Scrapes(self.server).routes())
         for path in server.websocket_paths:
             application.router.add_get(path, self._websocket)
         return application
@@ -145,12 +145,9 @@ class Management:
     def metrics(self) -> web.Application:
         """Port 15692: `/metrics`, and `/metrics/per-object` with every queue's own figures."""
         application = web.Application(middlewares=[self._in_their_words, self._within_turn])
-        application.add_routes(self._metrics_routes())
+        application.add_routes(Scrapes(self.server).routes())
         application.add_routes(self.health.probes())
         return application
-
-    def _metrics_routes(self) -> list[web.RouteDef]:
-        return [web.get("/metrics", self._metrics), web.get("/metrics/per-object", self._metrics)]
 
     # ── around every request ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -241,10 +238,6 @@ class Management:
         except Exception as error:
             raise ApiError(500, "backup_failed", str(error)) from error
         return answer({"directory": str(directory)}, status=201)
-
-    async def _metrics(self, request: web.Request) -> web.Response:
-        text = metrics.exposition(self.server, per_queue=request.path.endswith("/per-object"))
-        return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     async def _websocket(self, request: web.Request) -> web.Response:
         """The connection is no longer ours: whatever is said to the request, the WebSockets' edge says."""

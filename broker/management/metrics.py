@@ -6,27 +6,29 @@ is scraped; the core counts and knows nothing of Prometheus.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from broker.management.listing import every
 from broker.management.login_metrics import login_metrics
 from broker.management.mqtt_metrics import mqtt_metrics
 from broker.management.observed import ObservedServer
-from broker.management.rabbitmq_metrics import AGGREGATED, PER_OBJECT, RabbitmqMetrics
-from broker.management.resources.overview import totals
+from broker.management.rabbitmq_metrics import AGGREGATED, RabbitmqMetrics
+from broker.management.sums import Sums, sums_of
 from broker.version import VERSION
+
+LAG_BOUNDS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+"""Of net.stalls.Stalls."""
 
 
 class BrokerMetrics(Collector):
-    """Everything in one scrape. With `per_queue`, each queue's own figures as well: costly with very many queues."""
+    """Everything in one scrape, in sums: its length and cost do not follow from how many objects there are."""
 
-    def __init__(self, server: ObservedServer, per_queue: bool = False) -> None:
+    def __init__(self, server: ObservedServer, sums: Sums) -> None:
         self.server = server
-        self.per_queue = per_queue
+        self.sums = sums
 
     def collect(self) -> Iterator[Metric]:
         """Called by the registry once per scrape."""
@@ -39,8 +41,8 @@ class BrokerMetrics(Collector):
         yield from self._ledger()
         yield from self._retained()
         yield from self._store()
-        if self.per_queue:
-            yield from self._queues()
+        yield from self._watching()
+        yield from self._loop()
 
     def _build(self) -> Iterator[Metric]:
         build = GaugeMetricFamily("hubbub_build", "What runs here.", labels=["version"])
@@ -91,7 +93,7 @@ class BrokerMetrics(Collector):
             "Connections whose peers do not take what they get: nothing more is delivered to them meanwhile.",
             value=sum(output.is_full for output in outputs),
         )
-        queues = server.broker.queue_totals()
+        queues = self.sums.queues
         yield GaugeMetricFamily("hubbub_queues", "Queues.", value=queues.queues)
         yield GaugeMetricFamily("hubbub_consumers", "Consumers.", value=queues.consumers)
         for name, text in (
@@ -145,12 +147,12 @@ class BrokerMetrics(Collector):
         yield reloads
 
     def _ledger(self) -> Iterator[Metric]:
-        counts = totals(self.server)
+        counts = dict(self.sums.ledger)
         yield GaugeMetricFamily(
-            "hubbub_messages_ready", "Messages that wait for a consumer.", value=counts.pop("ready")
+            "hubbub_messages_ready", "Messages that wait for a consumer.", value=self.sums.queues.ready
         )
         yield GaugeMetricFamily(
-            "hubbub_messages_unacked", "Messages delivered and not yet settled.", value=counts.pop("unacked")
+            "hubbub_messages_unacked", "Messages delivered and not yet settled.", value=self.sums.queues.unacked
         )
         yield GaugeMetricFamily(
             "hubbub_messages_unaccounted", "Messages that came in and are nowhere: 0, or a bug.",
@@ -159,7 +161,7 @@ class BrokerMetrics(Collector):
         exchanges = CounterMetricFamily(
             "hubbub_exchange_messages", "Messages published, by what became of them at the exchange.", labels=["event"]
         )
-        for word, count in sorted(self.server.broker.exchange_counts().items()):
+        for word, count in sorted(self.sums.exchanges.items()):
             exchanges.add_metric([word], count)
         yield exchanges
         total = CounterMetricFamily("hubbub_messages", "Messages of all queues, by what happened.", labels=["event"])
@@ -180,41 +182,71 @@ class BrokerMetrics(Collector):
 
     def _store(self) -> Iterator[Metric]:
         figures = dict(self.server.store.statistics())
-        latencies = [
-            ("commit", "How long commits took, fsync included.", figures.pop("commit_latency", [])),
-            ("checkpoint", "How long it took to bring the journal into LMDB.", figures.pop("checkpoint_latency", [])),
-        ]
-        totals = {name: figures.pop(f"{name}_seconds", 0.0) for name, _, _ in latencies}
+        histograms = [
+            ("commit_seconds", "How long commits took, fsync included.", figures.pop("commit_latency", []),
+             figures.pop("commit_seconds", 0.0)),
+            ("checkpoint_seconds", "How long it took to bring the journal into LMDB.",
+             figures.pop("checkpoint_latency", []), figures.pop("checkpoint_seconds", 0.0)),
+            ("batch_bytes", "What a batch held when it was sealed: it becomes durable as a whole.",
+             figures.pop("batch_sizes", []), figures.pop("batch_bytes", 0)),
+        ]  # fmt: skip
+        used = figures.get("file_bytes", 0) - figures.get("free_bytes", 0)
+        yield GaugeMetricFamily(
+            "hubbub_store_reclaimable_bytes",
+            "Pages in use beyond the messages that live: what is settled and not yet compacted, and the tree itself.",
+            value=max(0, used - figures.get("live_bytes", 0)),
+        )
         for name, value in figures.items():
             if isinstance(value, int | float) and not isinstance(value, bool):
                 yield GaugeMetricFamily(f"hubbub_store_{name}", f"The store's figure `{name}`.", value=value)
-        for name, text, buckets in latencies:
-            seen, rows = 0, []
-            for upper_s, count in buckets:
-                seen += count
-                rows.append(("+Inf" if upper_s == float("inf") else str(upper_s), float(seen)))
-            if rows:
-                yield HistogramMetricFamily(f"hubbub_store_{name}_seconds", text, buckets=rows, sum_value=totals[name])
+        for name, text, buckets, total in histograms:
+            if buckets:
+                yield histogram(f"hubbub_store_{name}", text, buckets, total)
 
-    def _queues(self) -> Iterator[Metric]:
-        labels = ["vhost", "queue"]
-        ready = GaugeMetricFamily("hubbub_queue_messages_ready", "Messages that wait for a consumer.", labels=labels)
-        unacked = GaugeMetricFamily("hubbub_queue_messages_unacked", "Delivered and not yet settled.", labels=labels)
-        consumers = GaugeMetricFamily("hubbub_queue_consumers", "Consumers.", labels=labels)
-        events = CounterMetricFamily("hubbub_queue_messages", "Messages by what happened.", labels=[*labels, "event"])
-        for vhost, queue in every(self.server, "queues"):
-            place = [vhost.name, queue.name]
-            ready.add_metric(place, queue.ready_count)
-            unacked.add_metric(place, queue.unacked_count)
-            consumers.add_metric(place, len(queue.consumers))
-            for word, count in queue.counts.items():
-                events.add_metric([*place, word], count)
-        yield from (ready, unacked, consumers, events)
+    def _watching(self) -> Iterator[Metric]:
+        broker = self.server.broker
+        yield GaugeMetricFamily(
+            "hubbub_traces", "Message traces that run.",
+            value=sum(each.running for each in broker.traces.by_number.values()),
+        )  # fmt: skip
+        copies = CounterMetricFamily(
+            "hubbub_firehose_messages", "Copies for amq.rabbitmq.trace, since it was switched on.",
+            labels=["vhost", "event"],
+        )  # fmt: skip
+        for name, firehose in broker.firehoses.items():
+            copies.add_metric([name, "published"], firehose.published)
+            copies.add_metric([name, "dropped"], firehose.dropped)
+        yield copies
+
+    def _loop(self) -> Iterator[Metric]:
+        stalls = self.server.stalls
+        stood = CounterMetricFamily(
+            "hubbub_loop_stalls", "How often the event loop stood still for longer than log.stall_ms, by where.",
+            labels=["part"],
+        )  # fmt: skip
+        for part, count in stalls.counts.items():
+            stood.add_metric([part], count)
+        yield stood
+        yield GaugeMetricFamily("hubbub_loop_stall_longest_seconds", "The longest of these.", value=stalls.longest_s)
+        bounds = (*LAG_BOUNDS_S, float("inf"))
+        lags = list(zip(bounds, stalls.lag_counts, strict=True))
+        yield histogram("hubbub_loop_lag_seconds", "How late a timer was, looked at ten times a second.", lags,
+                        stalls.lag_sum_s)  # fmt: skip
 
 
-def exposition(server: ObservedServer, per_queue: bool = False) -> bytes:
-    """The text that Prometheus reads."""
+def histogram(name: str, text: str, buckets: Iterable[tuple[float, int]], total: float) -> Metric:
+    """`buckets`: (upper bound, how many are in it and in none before)."""
+    seen, rows = 0, []
+    for upper, count in buckets:
+        seen += count
+        rows.append(("+Inf" if upper == float("inf") else str(float(upper)), float(seen)))
+    return HistogramMetricFamily(name, text, buckets=rows, sum_value=total)
+
+
+def exposition(server: ObservedServer, endpoint: str = AGGREGATED) -> bytes:
+    """The text that Prometheus reads: sums. `endpoint`: for which of RabbitMQ's pages."""
     registry = CollectorRegistry()
-    registry.register(BrokerMetrics(server, per_queue))
-    registry.register(RabbitmqMetrics(server, PER_OBJECT if per_queue else AGGREGATED))
+    sums = sums_of(server)
+    registry.register(BrokerMetrics(server, sums))
+    registry.register(RabbitmqMetrics(server, endpoint, sums))
     return generate_latest(registry)

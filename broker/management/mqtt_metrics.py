@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from broker.management.observed import ObservedMqtt
 
 
 def mqtt_metrics(mqtt: ObservedMqtt) -> Iterator[Metric]:
     """Once per scrape."""
+    for name, text in (("connections", "Open MQTT connections."), ("sessions", "MQTT sessions, connected or not.")):
+        yield GaugeMetricFamily(f"hubbub_mqtt_{name}", text, value=mqtt.figures()[name])
     events = CounterMetricFamily(
         "hubbub_mqtt_events", "What happened to MQTT connections, sessions and messages.", labels=["event"]
     )

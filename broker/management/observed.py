@@ -60,6 +60,9 @@ class ObservedBroker(Protocol):
     def exchange_counts(self) -> Mapping[str, int]:
         """What was published, routed, unroutable and returned."""
 
+    def message_sizes(self) -> list[int]:
+        """core.exchange.Exchange.size_counts of all exchanges."""
+
     def retained_counts(self) -> Mapping[str, int]:
         """What is retained, and what happened to it."""
 
@@ -93,6 +96,9 @@ class ObservedMqtt(Protocol):
 
     def sessions(self) -> Iterator[dict[str, Any]]:
         """Every session."""
+
+    def figures(self) -> Mapping[str, int]:
+        """What there is now: `connections`, `sessions`."""
 
     def session(self, vhost_name: str, client_id: str) -> dict[str, Any] | None:
         """One session with its subscriptions, or None."""
@@ -206,6 +212,14 @@ class ObservedServer(Protocol):
     @property
     def observed_mqtt(self) -> ObservedMqtt:
         """Sessions, subscriptions and retained messages."""
+
+    @property
+    def stalls(self) -> Any:
+        """net.stalls.Stalls: how late the loop is."""
+
+    @property
+    def scraped_objects_max(self) -> int:
+        """So many objects of a kind are shown one by one on a page of metrics."""
 
     @property
     def websockets(self) -> Any:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from broker.management import views
+from broker.management.detailed import COUNTER, FAMILIES, PER_OBJECT_FAMILIES
 from broker.management.observed import ObservedServer
 from broker.management.resources.definitions import COMPATIBLE_VERSION
-from broker.management.resources.overview import CLUSTER_NAME, open_descriptors, resident_bytes, totals
+from broker.management.resources.overview import CLUSTER_NAME, open_descriptors, resident_bytes
+from broker.management.sums import Sums
 from broker.version import VERSION
 
 AGGREGATED, PER_OBJECT, DETAILED = "aggregated", "per-object", "detailed"
@@ -36,22 +38,54 @@ DELIVERED = (
 )
 
 
+SIZE_BOUNDS = ("100.0", "1000.0", "10000.0", "100000.0", "1e+06", "1e+07", "5e+07", "1e+08", "+Inf")
+IDENTITY = frozenset({"rabbitmq_build_info", "rabbitmq_identity_info"})
+OF_OBJECTS = frozenset(
+    f"rabbitmq_{row.name.removesuffix('_total')}" for name in PER_OBJECT_FAMILIES for row in FAMILIES[name].rows
+)
+"""What /metrics/per-object shows of each object, and therefore not as a sum."""
+NODE_FAMILIES = {
+    "connection_churn_metrics": (
+        "rabbitmq_connections_opened", "rabbitmq_connections_closed", "rabbitmq_channels_opened",
+        "rabbitmq_channels_closed", "rabbitmq_queues_declared", "rabbitmq_queues_created", "rabbitmq_queues_deleted",
+    ),
+    "node_coarse_metrics": (
+        "rabbitmq_process_open_fds", "rabbitmq_process_resident_memory_bytes", "rabbitmq_disk_space_available_bytes",
+    ),
+    "node_metrics": (
+        "rabbitmq_process_max_fds", "rabbitmq_resident_memory_limit_bytes",
+        "rabbitmq_disk_space_available_limit_bytes", "rabbitmq_erlang_uptime_seconds",
+    ),
+}  # fmt: skip
+"""RabbitMQ's families that are about the broker as a whole, and their metrics without `_total`."""
+
+
 class RabbitmqMetrics(Collector):
     """One scrape."""
 
-    def __init__(self, server: ObservedServer, endpoint: str = AGGREGATED) -> None:
-        """`endpoint`: which of RabbitMQ's endpoints this stands for."""
+    def __init__(self, server: ObservedServer, endpoint: str, sums: Sums, only: Set[str] | None = None) -> None:
+        """`endpoint`: which of RabbitMQ's endpoints this stands for; `only`: metrics by name, None: all it shows."""
         self.server = server
         self.endpoint = endpoint
+        self.sums = sums
+        self.only = only
 
     def collect(self) -> Iterator[Metric]:
         """Called by the registry once per scrape."""
+        for metric in self._all():
+            if self.endpoint == PER_OBJECT and metric.name in OF_OBJECTS:
+                continue
+            if self.only is None or metric.name in self.only:
+                yield metric
+
+    def _all(self) -> Iterator[Metric]:
         yield from self._identity()
         yield from self._node()
         yield from self._objects()
-        counts = totals(self.server)
-        yield from self._queues(counts)
-        yield from self._messages(counts)
+        yield from self._queues()
+        yield from self._connections()
+        yield from self._messages()
+        yield self._message_sizes()
 
     def _identity(self) -> Iterator[Metric]:
         build = GaugeMetricFamily(
@@ -113,8 +147,8 @@ class RabbitmqMetrics(Collector):
         ):
             yield CounterMetricFamily(f"rabbitmq_{name}", f"Total number of {name.replace('_', ' ')}", value=count)
 
-    def _queues(self, counts: Mapping[str, int]) -> Iterator[Metric]:
-        now = self.server.broker.queue_totals()
+    def _queues(self) -> Iterator[Metric]:
+        now, counts = self.sums.queues, self.sums.ledger
         for name, text, value in (
             ("queues", "Queues available", now.queues),
             ("consumers", "Consumers currently connected", now.consumers),
@@ -122,6 +156,12 @@ class RabbitmqMetrics(Collector):
             ("queue_messages_unacked", "Messages delivered to consumers but not yet acknowledged", now.unacked),
             ("queue_messages", "Sum of ready and unacknowledged messages", now.ready + now.unacked),
             ("queue_messages_unacked_bytes", "Size in bytes of all unacknowledged messages", now.unacked_bytes),
+            ("queue_messages_ready_bytes", "Size in bytes of ready messages", now.ready_bytes),
+            (
+                "queue_messages_bytes",
+                "Size in bytes of ready and unacknowledged messages",
+                now.ready_bytes + now.unacked_bytes,
+            ),
             ("queue_consumers", "Consumers on a queue", now.consumers),
         ):
             yield GaugeMetricFamily(f"rabbitmq_{name}", text, value=value)
@@ -129,11 +169,48 @@ class RabbitmqMetrics(Collector):
             "rabbitmq_queue_messages_published", "Total number of messages published to queues",
             value=counts.get("accepted", 0),
         )  # fmt: skip
+        for row in FAMILIES["queue_delivery_metrics"].rows:
+            name = row.name.removesuffix("_total")
+            yield CounterMetricFamily(f"rabbitmq_{name}", row.text, value=counts.get(str(row.value), 0))
+        exchanges = dict(self.sums.exchanges)
+        exchanges["dropped"] = exchanges.get("unroutable", 0) - exchanges.get("returned", 0)
+        for word, row in zip(("published", "returned", "dropped"), FAMILIES["exchange_metrics"].rows, strict=True):
+            name = row.name.removesuffix("_total")
+            yield CounterMetricFamily(f"rabbitmq_{name}", row.text, value=exchanges.get(word, 0))
         for protocol in self.server.dialects:
             labels = {"protocol": protocol}
             for name, count in self._ends(protocol).items():
                 text = f"Current number of {name}"
                 yield labelled(GaugeMetricFamily, f"global_{name}", text, labels, count)
+
+    def _connections(self) -> Iterator[Metric]:
+        """Sums over the connections and channels that are open now, by the names that a single one's figures have."""
+        connections = self.server.connections()
+        channels = [channel for each in connections for channel in list(getattr(each, "channels", {}).values())]
+        for family, objects in (
+            ("connection_coarse_metrics", connections),
+            ("connection_metrics", connections),
+            ("channel_metrics", channels),
+            ("channel_exchange_metrics", channels),
+        ):
+            for row in FAMILIES[family].rows:
+                assert callable(row.value)
+                kind = CounterMetricFamily if row.kind == COUNTER else GaugeMetricFamily
+                value = sum(map(row.value, objects))
+                yield kind(f"rabbitmq_{row.name.removesuffix('_total')}", row.text, value=value)
+
+    def _message_sizes(self) -> Metric:
+        """`le` as RabbitMQ writes it: its boards subtract buckets by that very text."""
+        *counts, total = self.server.broker.message_sizes()
+        seen, buckets = 0, []
+        for upper, count in zip(SIZE_BOUNDS, counts, strict=True):
+            seen += count
+            buckets.append((upper, seen))
+        metric = HistogramMetricFamily(
+            "rabbitmq_message_size_bytes", "Size of messages received from publishers", labels=["protocol"]
+        )
+        metric.add_metric(["amqp091"], buckets=buckets, sum_value=total)
+        return metric
 
     def _ends(self, protocol: str) -> dict[str, int]:
         """Who publishes and who consumes by a protocol, as RabbitMQ counts them: a connection that has published."""
@@ -144,9 +221,9 @@ class RabbitmqMetrics(Collector):
         )
         return {"publishers": publishers, "consumers": consumers}
 
-    def _messages(self, counts: Mapping[str, int]) -> Iterator[Metric]:
+    def _messages(self) -> Iterator[Metric]:
         """The sums are the broker's: which protocol a message came by is not counted where it is routed."""
-        published = self.server.broker.exchange_counts()
+        published, counts = self.sums.exchanges, self.sums.ledger
         protocol = {"protocol": "amqp091"}
         confirmed = self.server.dialects["amqp091"].confirm_counts
         for name, text, value in (

@@ -59,7 +59,7 @@ BODIES: dict[tuple[str, str], Schema] = {
         payload_encoding={"enum": ["string", "base64"]},
     ),
     ("POST", "/api/bindings/{vhost}/e/{source}/{kind}/{destination}"): fields(routing_key=STRING, arguments=TABLE),
-    ("PUT", "/api/vhosts/{vhost}"): fields(),
+    ("PUT", "/api/vhosts/{vhost}"): fields(tracing=FLAG),
     ("PUT", "/api/vhost-limits/{vhost}/{name}"): LIMIT,
     ("PUT", "/api/users/{user}"): fields(
         "tags", tags=TAGS, password=STRING, password_hash=STRING, hashing_algorithm=STRING
@@ -101,6 +101,17 @@ BODIES: dict[tuple[str, str], Schema] = {
         retain=FLAG,
     ),
     ("POST", "/api/hubbub/backup"): fields("directory", directory=STRING),
+    ("POST", "/api/hubbub/traces"): fields(
+        vhost=STRING,
+        exchange=STRING,
+        queue=STRING,
+        user=STRING,
+        client=STRING,
+        topic=STRING,
+        routing_key=STRING,
+        messages_max=COUNT,
+        seconds=COUNT,
+    ),
 }
 
 ANSWERS: dict[tuple[str, str], tuple[int, ...]] = {
@@ -118,6 +129,7 @@ ANSWERS: dict[tuple[str, str], tuple[int, ...]] = {
     ("POST", "/api/hubbub/mqtt/acls/{vhost}"): (201,),
     ("POST", "/api/hubbub/explain"): (200,),
     ("POST", "/api/hubbub/backup"): (201, 500),
+    ("POST", "/api/hubbub/traces"): (201, 404),
 }
 """Statuses besides those of every route of the method."""
 

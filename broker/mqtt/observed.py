@@ -43,6 +43,10 @@ class Observed:
         for (asked, reason), count in list(self.endpoint.counters.refusals.items()):
             yield asked, reason.text, count
 
+    def figures(self) -> dict[str, int]:
+        """What there is now. Cheap, whatever there is."""
+        return {"connections": len(self.endpoint.connections), "sessions": len(self.endpoint.sessions)}
+
     # ── sessions ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def sessions(self) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """One turn of the loop, and what an edge keeps of one connection."""
 
 from libc.stddef cimport size_t
+from libc.stdint cimport int64_t
 
 from broker.wire.buffers cimport BufferPool
 from broker.wire.connection cimport Connection
@@ -30,6 +31,9 @@ cdef class Turn:
     cdef bint running
     cdef bint woken                                     # a turn is already asked for
     cdef readonly unsigned long long count
+    cdef public int64_t stall_us                        # a part that takes longer is told to `on_stall`; 0: none is
+    cdef public object on_stall                         # (part, Connection or None, seconds)
+    cdef int64_t lap_us                                 # when the part began
     cpdef wake(self)
     cpdef enter(self)
     cdef void schedule(self, Link link) noexcept

@@ -1,6 +1,7 @@
 """Typed public signatures of `turn.pyx`."""
 
 import asyncio
+from collections.abc import Callable
 
 from broker.wire.connection import Connection
 from broker.wire.output import Output
@@ -10,6 +11,8 @@ class Source: ...
 
 class Turn:
     count: int
+    stall_us: int
+    on_stall: Callable[[str, Connection | None, float], object] | None
     def __init__(
         self, loop: asyncio.AbstractEventLoop, hooks: TurnHooks | None = None, rounds_max: int = 4
     ) -> None: ...

@@ -14,13 +14,25 @@ The GIL is held from the beginning to the end: taking it back from a busy thread
 
 import logging
 
+from libc.stdint cimport int64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
+from posix.time cimport clock_gettime, clockid_t, timespec
 
 from broker.wire.connection cimport Connection
 from broker.wire.output cimport Output
 
+cdef extern from "<time.h>" nogil:
+    clockid_t CLOCK_MONOTONIC_COARSE
+
 log = logging.getLogger("hubbub.net")
+
+
+cdef inline int64_t coarse_us() noexcept:
+    """Some milliseconds late, and therefore nearly free: asked after each read."""
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now)
+    return <int64_t>now.tv_sec * 1000000 + now.tv_nsec // 1000
 
 
 cdef class TurnHooks:
@@ -76,6 +88,8 @@ cdef class Turn:
         self.running = True
         self.woken = False
         self.count += 1
+        if self.stall_us:
+            self.lap_us = coarse_us()
         self.hooks.begins()
         if self.resumed:
             resumed, self.resumed = self.resumed, []
@@ -83,12 +97,15 @@ cdef class Turn:
                 link.feed_kept()
         notified = self.source.poll()
         self.tell_ended()
+        lap(self, "reading", None)
         self.hooks.ends(notified)
+        lap(self, "committing", None)
         for _ in range(self.rounds_max):
             if not self.scheduled and not self.ended:
                 break
             self.flush()
             self.tell_ended()
+        lap(self, "sending", None)
         if self.scheduled or self.ended or self.resumed:
             self.woken = True
         self.running = False
@@ -139,6 +156,23 @@ cdef class Turn:
                 link.dispose()
 
 
+cdef inline void lap(Turn turn, str part, Connection connection) noexcept:
+    """A part of the turn is over: one look at a cheap clock."""
+    cdef int64_t now_us
+    if turn.stall_us:
+        now_us = coarse_us()
+        if now_us - turn.lap_us > turn.stall_us:
+            tell_stall(turn, part, connection, (now_us - turn.lap_us) / 1e6)
+        turn.lap_us = now_us
+
+
+cdef void tell_stall(Turn turn, str part, Connection connection, double seconds) noexcept:
+    try:
+        turn.on_stall(part, connection, seconds)
+    except Exception:
+        log.exception("telling of a stall failed")
+
+
 cdef class Link(Output):
     """An edge's half of one connection."""
 
@@ -162,8 +196,11 @@ cdef class Link(Output):
         cdef Connection connection = self.connection            # held: it may hand over, and is on the stack
         if connection is None or self.closed or self.closing:
             return
+        if self.turn.stall_us and not self.turn.running:
+            self.turn.lap_us = coarse_us()
         try:
             consumed = connection.data_received(data, <Py_ssize_t>size)
+            lap(self.turn, "reading", connection)
         except Exception:
             log.exception("connection %d (%s): a failure of ours, not of the peer",
                           connection.number, connection.peer)

@@ -79,7 +79,7 @@ def test_the_ledger_of_a_queue_accounts_for_every_message(broker: HubbubServer) 
     assert (ledger["accepted"], ledger["got"], ledger["acknowledged"]) == (10, 6, 2)
     assert (ledger["requeued"], ledger["rejected"], ledger["unaccounted"]) == (1, 1, 0)
     assert metric(broker, "hubbub_messages_unaccounted") == 0
-    accepted = 'hubbub_queue_messages_total{event="accepted",queue="ledger",vhost="/"}'
+    accepted = 'hubbub_queue_messages_total{vhost="/",queue="ledger",event="accepted"}'
     assert metric(broker, accepted, "/metrics/per-object") == 10
     connection.close()
 

@@ -54,6 +54,10 @@ class ObservedCore:
         self.mqtt = MqttEndpoint(core.broker, core.limits, Mqtt())
         self.observed_mqtt = Observed(self.mqtt)
         self.connections_max = 100
+        self.scraped_objects_max = 1000
+        self.stalls = SimpleNamespace(
+            counts={"reading": 1, "elsewhere": 0}, longest_s=0.5, lag_counts=[5] + [0] * 9 + [1], lag_sum_s=2.5
+        )
         self.memory_limit_bytes = 1_000_000
         self.disk_free_limit_bytes = 50_000_000
         self.backups: list[str] = []
@@ -64,7 +68,10 @@ class ObservedCore:
 
     def statistics(self) -> dict[str, Any]:
         latency = [(0.001, 3), (0.01, 1), (float("inf"), 1)]
-        return {"status": "ok", "file_bytes": 4096, "commit_seconds": 1.5, "commit_latency": latency}
+        return {"status": "ok", "file_bytes": 4096, "commit_seconds": 1.5, "commit_latency": latency, **self.batches()}
+
+    def batches(self) -> dict[str, Any]:
+        return {"batch_bytes": 700, "batch_sizes": [(256, 2), (1024, 1), (float("inf"), 0)]}
 
     def backup(self, directory: str) -> None:
         if "refused" in directory:

@@ -10,6 +10,7 @@ import pytest
 
 from broker.core.message import Message
 from broker.core.properties import encode_properties
+from broker.core.traces import Filter
 from tests.support.peer import Core, Peer
 from tests.unit.management.conftest import Api, Client, login
 
@@ -20,7 +21,6 @@ NAMES = {
     "name": ["hidden-queue", "hidden-exchange", "hidden-policy", "hidden-parameter", "CONNECTION", "CHANNEL"],
     "user": ["hidden-user", "guest"],
     "source": ["hidden-exchange", "amq.topic"],
-    "number": ["1"],
     "exchange": ["hidden-exchange", "amq.topic"],
     "destination": ["hidden-queue"],
     "kind": ["q"],
@@ -30,6 +30,7 @@ NAMES = {
     "client_id": ["hidden-client"],
     "topic": ["hidden-topic"],
     "within": ["1"],
+    "number": ["1"],
     "unit": ["days"],
     "port": ["5672"],
     "protocol": ["amqp"],
@@ -48,6 +49,7 @@ def hide(core: Core) -> Peer:
     queue = vhost.declare_queue("hidden-queue", arguments={"x-hidden": "hidden-value"})
     exchange = vhost.declare_exchange("hidden-exchange", "topic")
     vhost.bind(exchange, queue, "queue", b"hidden-key", {})
+    core.broker.traces.start(vhost, Filter(queue="hidden-queue"))
     core.broker.parameters.put("hidden-component", "hidden-vhost", "hidden-parameter", {"hidden": 1})
     core.broker.parameters.set_vhost_limit("hidden-vhost", "max-queues", 5)
     core.broker.parameters.set_user_limit("hidden-user", "max-channels", 5)

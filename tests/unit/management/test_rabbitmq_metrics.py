@@ -10,7 +10,7 @@ from broker.management.metrics import exposition
 from tests.support.peer import Core, Peer
 from tests.unit.management.conftest import ObservedCore
 
-# Those of the dashboard that a broker without Erlang can fill; message sizes are not counted.
+# The 40 metrics of RabbitMQ's Overview dashboard (deps/rabbitmq_prometheus/docker/grafana/dashboards).
 DASHBOARD = [
     "rabbitmq_build_info",
     "rabbitmq_identity_info",
@@ -49,6 +49,9 @@ DASHBOARD = [
     "rabbitmq_global_messages_delivered_get_auto_ack_total",
     "rabbitmq_global_messages_delivered_get_manual_ack_total",
     "rabbitmq_global_messages_get_empty_total",
+    "rabbitmq_message_size_bytes_bucket",
+    "rabbitmq_message_size_bytes_sum",
+    "rabbitmq_message_size_bytes_count",
 ]
 
 
@@ -60,6 +63,7 @@ def value(text: str, name: str) -> float:
 
 def test_every_metric_of_the_overview_dashboard_is_there(server: ObservedCore) -> None:
     text = exposition(server).decode()
+    assert len(DASHBOARD) == 40
     for name in DASHBOARD:
         value(text, name)
     identity = re.search(r"^rabbitmq_identity_info\{(.*)\} 1\.0$", text, re.M)
@@ -69,6 +73,37 @@ def test_every_metric_of_the_overview_dashboard_is_there(server: ObservedCore) -
         "rabbitmq_node", "rabbitmq_cluster", "rabbitmq_cluster_permanent_id", "rabbitmq_endpoint",
     }  # fmt: skip
     assert "erlang_version=" in text
+
+
+def test_message_sizes_have_rabbitmqs_bounds_to_the_letter(server: ObservedCore, peer: Peer) -> None:
+    for size in (0, 100, 101, 1000, 20_000, 2_000_000):
+        peer.publish("nowhere", b"x" * size)
+    peer.call("exchange.declare", exchange="gone", type="direct")
+    peer.publish("nowhere", b"x" * 150, exchange="gone")
+    peer.call("exchange.delete", exchange="gone")
+    text = exposition(server).decode()
+    found = re.findall(r'^rabbitmq_message_size_bytes_bucket\{le="(.*)",protocol="amqp091"\} (\S+)$', text, re.M)
+    assert [(le, float(count)) for le, count in found] == [
+        ("100.0", 2), ("1000.0", 5), ("10000.0", 5), ("100000.0", 6), ("1e+06", 6), ("1e+07", 7), ("5e+07", 7),
+        ("1e+08", 7), ("+Inf", 7),
+    ]  # fmt: skip
+    assert value(text, "rabbitmq_message_size_bytes_sum") == 2_021_351
+    assert value(text, "rabbitmq_message_size_bytes_count") == 7
+
+
+def test_sums_over_connections_and_channels(server: ObservedCore, core: Core, peer: Peer) -> None:
+    peer.declare("q")
+    peer.publish("q", b"m")
+    peer.publish("q", b"m")
+    peer.consume("q")
+    text = exposition(server).decode()
+    assert value(text, "rabbitmq_channel_consumers") == 1
+    assert value(text, "rabbitmq_channel_messages_unacked") == 2
+    assert value(text, "rabbitmq_channel_messages_published_total") == 2
+    assert value(text, "rabbitmq_queue_messages_delivered_ack_total") == 2
+    assert value(text, "rabbitmq_exchange_messages_published_total") == 2
+    assert value(text, "rabbitmq_queue_messages_bytes") == 2
+    assert value(text, "rabbitmq_connection_channels") == 1
 
 
 def test_the_counters_count(server: ObservedCore, core: Core, peer: Peer) -> None:
