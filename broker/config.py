@@ -24,7 +24,7 @@ from broker.authentication_settings import Authentication
 from broker.limits import Limits
 from broker.logs import LogFormat, LogLevel
 from broker.mqtt_settings import Mqtt as Mqtt
-from broker.sections import Milliseconds, Permission, Port, Section
+from broker.sections import LoginFailures, Milliseconds, Permission, Port, Section
 
 Bytes = Annotated[int, Meta(ge=0)]
 
@@ -221,6 +221,7 @@ class Settings(Section, frozen=True):
     metrics: Metrics = field(default_factory=Metrics)
     events: Events = field(default_factory=Events)
     audit: Audit = field(default_factory=Audit)
+    login_failures: LoginFailures = field(default_factory=LoginFailures)
     users: list[User] = field(default_factory=_default_users)
     anonymous: Anonymous = field(default_factory=Anonymous)
     authentication: Authentication = field(default_factory=Authentication)

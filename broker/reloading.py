@@ -104,6 +104,11 @@ def use_edge(server: Any, settings: Settings) -> None:
     server.ports.use_connections_max(settings.limits.connections_max)
 
 
+def use_login_failures(server: Any, settings: Settings) -> None:
+    """From the next failure on."""
+    server.broker.access.failures.use(settings.login_failures)
+
+
 def use_dialects(server: Any, settings: Settings) -> None:
     """Connections from now on; of the native dialect and the core's limits also those that are there."""
     amqp, limits, section = settings.amqp, settings.limits, settings.websocket
@@ -130,6 +135,11 @@ LIVE: tuple[Part, ...] = (
     part(use_vhosts, "", "vhosts"),
     part(use_resources, "", "disk_free_min_bytes memory.messages_bytes_max limits.begun_stalled_ms"),
     part(use_edge, "", "proxy_protocol.trusted limits.connections_max"),
+    part(
+        use_login_failures,
+        "login_failures",
+        "per_pair per_address per_user wait_first_ms wait_max_ms forget_s remembered_max",
+    ),
     part(use_dialects, "amqp", "channel_max heartbeat_s"),
     part(use_dialects, "anonymous", "enabled user"),
     part(use_dialects, "websocket", "origins trusted_proxies deflate"),

@@ -17,6 +17,23 @@ class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What every part of the settings has in common."""
 
 
+class LoginFailures(Section, frozen=True):
+    """How logins that fail are slowed down, over every protocol."""
+
+    per_pair: Annotated[int, Meta(ge=1)] = 5
+    """Failures of one user from one address; at this many the next has to wait, twice as long each time."""
+    per_address: Annotated[int, Meta(ge=1)] = 50
+    """… of one address, whatever user it names; likewise."""
+    per_user: Annotated[int, Meta(ge=1)] = 100
+    """… of one user, wherever from; then each has to wait for `wait_first_ms`."""
+    wait_first_ms: Milliseconds = 1_000
+    wait_max_ms: Milliseconds = 60_000
+    forget_s: Annotated[int, Meta(ge=1)] = 3_600
+    """After so long without another failure counting begins anew."""
+    remembered_max: Annotated[int, Meta(ge=3)] = 10_000
+    """Counts that are kept; then the oldest is forgotten."""
+
+
 class MqttAcl(Section, frozen=True):
     """A rule about topics, in MQTT's words."""
 

@@ -128,6 +128,7 @@ class Server:
         self.clock.now_ms = self.loop_clock.time_ms()
         self.clock.earlier = self.loop_clock.earlier
         self.broker = Broker(self.store, self.clock, limits)
+        self.broker.access.failures.use(settings.login_failures)
         self.store.on_status = self._on_store_status
         if self.store.status != "ok":  # the disk was full before we came
             self._on_store_status(self.store.status, self.store.status_text)

@@ -403,6 +403,7 @@ class Access:
         wait_ms = self.failures.wait_ms(name, peer)
         if wait_ms:
             self.logins_refused += 1
+            self.failures.made_to_wait += 1
             raise AccessRefused(f"user '{name}' failed to log in too often; wait {-(-wait_ms // 1000)} s")
 
     def refusal(self, name: str, peer: str) -> AccessRefused:

@@ -1,21 +1,24 @@
-"""How often logins failed, and how long the next has to wait.
+"""How often logins failed, and how long the next has to wait: whatever protocol they come by.
 
-Owns counting by user and peer, and the waits. Refuses to know passwords and protocols.
+    counted by                 free         then
+    user and address           per_pair     waits that double, from wait_first_ms to wait_max_ms
+    address, any user          per_address  likewise
+    user, from anywhere        per_user     wait_first_ms, each time: nobody can lock a user out for long
 
-Invariant: what is remembered is bounded; the oldest is forgotten.
+Owns counting, and the waits. Refuses to know passwords and protocols. A password that was right before is not asked
+about here: whoever is in comes back (`core.access`).
+
+Invariants: at most `remembered_max` counts are kept, the oldest is forgotten first; one after which nothing failed for
+`forget_s` begins anew.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-FAILURES_MAX = 10_000
-ANY_NAME = "\0"
-FAILURES_FREE = 5
-FAILURES_FREE_PEER = 50
-WAIT_MS_FIRST = 1_000
-WAIT_MS_MAX = 60_000
+ANY = "\0"
+"""Stands for every user, or for every address."""
 
 
 class Clock(Protocol):
@@ -24,29 +27,104 @@ class Clock(Protocol):
     now_ms: int
 
 
+class Rules(Protocol):
+    """When to wait, and how long: such as sections.LoginFailures."""
+
+    @property
+    def per_pair(self) -> int:
+        """Failures of one user from one address that are free."""
+
+    @property
+    def per_address(self) -> int:
+        """Of one address."""
+
+    @property
+    def per_user(self) -> int:
+        """Of one user."""
+
+    @property
+    def wait_first_ms(self) -> int:
+        """The first wait."""
+
+    @property
+    def wait_max_ms(self) -> int:
+        """The longest."""
+
+    @property
+    def forget_s(self) -> int:
+        """After so long without a failure."""
+
+    @property
+    def remembered_max(self) -> int:
+        """Counts that are kept."""
+
+
+class Defaults(NamedTuple):
+    """Rules where nobody gives others."""
+
+    per_pair: int = 5
+    per_address: int = 50
+    per_user: int = 100
+    wait_first_ms: int = 1_000
+    wait_max_ms: int = 60_000
+    forget_s: int = 3_600
+    remembered_max: int = 10_000
+
+
+class Failed(NamedTuple):
+    """How often, when last, and until when to wait."""
+
+    count: int
+    at_ms: int
+    until_ms: int
+
+
+NEVER = Failed(0, 0, 0)
+
+
 class Failures:
-    """How often logins failed, by user and peer. Forgets the oldest when there are too many."""
+    """Of all users and addresses."""
 
     def __init__(self, clock: Clock) -> None:
         """`clock`: now_ms."""
         self.clock = clock
-        self.by_pair: OrderedDict[tuple[str, str], tuple[int, int]] = OrderedDict()
+        self.rules: Rules = Defaults()
+        self.by_pair: OrderedDict[tuple[str, str], Failed] = OrderedDict()
+        self.counted = 0
+        self.made_to_wait = 0
+
+    def use(self, rules: Rules) -> None:
+        """From the next failure on."""
+        self.rules = rules
 
     def wait_ms(self, name: str, peer: str) -> int:
         """How long until this user may try again from there; 0: now."""
-        _, until_ms = self.by_pair.get((name, peer), (0, 0))
-        _, peer_until_ms = self.by_pair.get((ANY_NAME, peer), (0, 0))
-        return max(0, until_ms - self.clock.now_ms, peer_until_ms - self.clock.now_ms)
+        now_ms = self.clock.now_ms
+        pairs = keys(name, peer)
+        return max(0, *(self.by_pair.get(pair, NEVER).until_ms - now_ms for pair in pairs))
 
     def count(self, name: str, peer: str) -> None:
-        """One more. The first few are free, then the wait doubles each time."""
-        for pair, free in (((name, peer), FAILURES_FREE), ((ANY_NAME, peer), FAILURES_FREE_PEER)):
-            failed = self.by_pair.pop(pair, (0, 0))[0] + 1
-            wait_ms = min(WAIT_MS_MAX, WAIT_MS_FIRST << min(failed - free, 20)) if failed >= free else 0
-            self.by_pair[pair] = (failed, self.clock.now_ms + wait_ms)
-        while len(self.by_pair) > FAILURES_MAX:
+        """One more."""
+        rules, now_ms = self.rules, self.clock.now_ms
+        self.counted += 1
+        of_pair, of_address, of_user = keys(name, peer)
+        for pair, free in ((of_pair, rules.per_pair), (of_address, rules.per_address), (of_user, rules.per_user)):
+            before = self.by_pair.pop(pair, NEVER)
+            failed = 1 if now_ms - before.at_ms > rules.forget_s * 1000 else before.count + 1
+            wait_ms = 0
+            if failed >= free:
+                doubled = 0 if pair is of_user else min(failed - free, 20)
+                wait_ms = min(rules.wait_max_ms, rules.wait_first_ms << doubled)
+            self.by_pair[pair] = Failed(failed, now_ms, now_ms + wait_ms)
+        while len(self.by_pair) > rules.remembered_max:
             self.by_pair.popitem(last=False)
 
     def forget(self, name: str, peer: str) -> None:
-        """The password was right."""
-        self.by_pair.pop((name, peer), None)
+        """The password was right: of this user from there nothing counts any more."""
+        self.by_pair.pop(keys(name, peer)[0], None)
+
+
+def keys(name: str, peer: str) -> tuple[tuple[str, str], tuple[str, str], tuple[str, str]]:
+    """Of user and address, of the address, of the user. An IPv6 address is the same with and without brackets."""
+    address = peer.strip("[]")
+    return (name, address), (ANY, address), (name, ANY)

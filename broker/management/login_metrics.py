@@ -19,6 +19,16 @@ def login_metrics(access: Any, audit: Any) -> Iterator[Metric]:
         yield CounterMetricFamily("hubbub_audit_lost", "Lines that could not be written.", value=audit.lost)
     yield CounterMetricFamily("hubbub_logins", "Logins that were let in.", value=access.logins)
     yield CounterMetricFamily("hubbub_logins_refused", "Logins that were refused.", value=access.logins_refused)
+    failures = access.failures
+    yield CounterMetricFamily("hubbub_logins_failed", "Logins whose proof was wrong.", value=failures.counted)
+    yield CounterMetricFamily(
+        "hubbub_logins_throttled", "Logins refused unseen: too many had failed.", value=failures.made_to_wait
+    )
+    yield GaugeMetricFamily(
+        "hubbub_login_failures_remembered",
+        "Users and addresses whose failures are counted.",
+        value=len(failures.by_pair),
+    )
     chain = access.others
     if chain is None:
         return
