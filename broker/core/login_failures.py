@@ -74,7 +74,7 @@ class Defaults(NamedTuple):
 class Failed(NamedTuple):
     """How often, when last, and until when to wait."""
 
-    count: int
+    times: int
     at_ms: int
     until_ms: int
 
@@ -110,7 +110,7 @@ class Failures:
         of_pair, of_address, of_user = keys(name, peer)
         for pair, free in ((of_pair, rules.per_pair), (of_address, rules.per_address), (of_user, rules.per_user)):
             before = self.by_pair.pop(pair, NEVER)
-            failed = 1 if now_ms - before.at_ms > rules.forget_s * 1000 else before.count + 1
+            failed = 1 if now_ms - before.at_ms > rules.forget_s * 1000 else before.times + 1
             wait_ms = 0
             if failed >= free:
                 doubled = 0 if pair is of_user else min(failed - free, 20)
