@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from broker.importers.findings import Imported, ImportFailedError
+from broker.importers.mosquitto_acl import read_rules
 from broker.importers.mosquitto_words import DROPPED, LISTENER_WORDS, TAKEN, WrongValueError
 
 LINES_MAX = 100_000
@@ -291,10 +292,25 @@ def use_logins(imported: Imported, lines: list[Line], listeners: list[Listener])
         imported.say(line.place, "password_file", "is used as it is, and may stay where it is")
     for line in passwords[1:]:
         imported.say(line.place, "password_file", "a second one: not taken")
-    for line in rules:
-        imported.say(line.place, "acl_file", "NOT TAKEN: everybody who logs in may publish and subscribe to everything")
+    use_rules(imported, rules)
     imported.say(
         "default",
         "management",
         "the HTTP API wants a user with a tag: add one to `users`, or a line `name:hash:tag`",
     )
+
+
+def use_rules(imported: Imported, lines: list[Line]) -> None:
+    """The first ACL file; without one everything is allowed, as in Mosquitto."""
+    for line in lines[1:]:
+        imported.say(line.place, line.word, "a second one: not taken")
+    for line in lines[:1]:
+        anonymous = ANONYMOUS if imported.get("mqtt.anonymous") == "always" else None
+        imported.put("mqtt.acls", read_rules(imported, Path(line.value), anonymous))
+        imported.put("mqtt.acl_default", "deny")
+        imported.say(
+            line.place,
+            line.word,
+            "Mosquitto grants any subscription and leaves out what may not be read; here one that no rule covers is "
+            "refused",
+        )

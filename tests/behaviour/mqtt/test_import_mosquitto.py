@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,12 +12,12 @@ import pytest
 
 from tests.support import mqtt_codec as codec
 from tests.support.mqtt_codec import V5, V311
-from tests.support.mqtt_raw import MqttRaw
+from tests.support.mqtt_raw import MqttRaw, PeerClosedError
 from tests.support.mqtt_server import Mosquitto
 from tests.support.server import REPOSITORY, Server
 
 pytestmark = pytest.mark.hubbub_only
-PASSWORDS = {"alice": "wonder", "bob": "builder"}
+PASSWORDS = {"alice": "wonder", "bob": "builder", "root": "root"}
 
 
 class Imported(Server):
@@ -42,6 +43,19 @@ def reason(server: Server, version: int, user: str | None, password: str | None)
     return found
 
 
+def imported_from(mosquitto: Mosquitto, directory: Path) -> Imported:
+    """Hubbub with what `hubbub import` makes of Mosquitto's files, not yet started."""
+    done = subprocess.run(
+        [sys.executable, "-m", "broker", "import", "mosquitto", str(mosquitto.configuration), "--to", str(directory)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return Imported(directory, mosquitto.port)
+
+
 @pytest.mark.parametrize("version", [V311, V5])
 def test_the_same_clients_come_in(tmp_path: Path, version: int) -> None:
     (tmp_path / "mosquitto").mkdir()
@@ -50,15 +64,7 @@ def test_the_same_clients_come_in(tmp_path: Path, version: int) -> None:
     mosquitto.start()
     before = [reason(mosquitto, version, *login) == 0 for login in logins]
     mosquitto.kill()
-    done = subprocess.run(
-        [sys.executable, "-m", "broker", "import", "mosquitto", str(mosquitto.configuration), "--to", str(tmp_path)],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    hubbub = Imported(tmp_path, mosquitto.port)
+    hubbub = imported_from(mosquitto, tmp_path)
     hubbub.start()
     try:
         after = [reason(hubbub, version, *login) == 0 for login in logins]
@@ -68,3 +74,71 @@ def test_the_same_clients_come_in(tmp_path: Path, version: int) -> None:
         hubbub.kill()
 
     assert before == after == [True, True, False, False, False]
+
+
+RULES = """
+user alice
+topic read news/#
+topic write orders/new
+topic own/alice
+topic deny news/secret
+user root
+topic #
+pattern write devices/%c/state
+pattern read users/%u/#
+pattern deny devices/locked/state
+"""
+TOPICS = ("news/today", "news/secret", "orders/new", "own/alice", "own/bob", "devices/alice/state",
+          "devices/locked/state", "users/alice/mail", "users/bob/mail", "other")  # fmt: skip
+
+
+def rights(server: Server, user: str) -> dict[str, tuple[bool, bool]]:
+    """By topic: whether the user's message gets to who reads everything, and whether root's gets to the user."""
+    found = {}
+    for topic in TOPICS:
+        root = logged_in(server, "root")
+        root.subscribe(topic, qos=1)
+        writer = logged_in(server, user)
+        writer.publish(topic, b"from the user")
+        with contextlib.suppress(PeerClosedError):  # so Mosquitto 2.0.11 says that it may not
+            writer.ping()
+        root.deliver(topic, b"from root", qos=1)
+        written = root.message().payload == b"from the user"
+        reader = logged_in(server, user)
+        reader.subscribe(topic, qos=1)
+        root.deliver(topic, b"again", qos=1)
+        reader.ping()
+        found[topic] = (written, b"again" in [each.payload for each in reader.waiting])
+        for each in (root, writer, reader):
+            each.close()
+    return found
+
+
+def logged_in(server: Server, user: str) -> MqttRaw:
+    client = MqttRaw(server.address, V311)
+    assert client.connect(user, user=user, password=PASSWORDS[user]).reason == 0
+    return client
+
+
+def test_everybody_may_what_they_might_before(tmp_path: Path) -> None:
+    (tmp_path / "mosquitto").mkdir()
+    mosquitto = Mosquitto.with_passwords(tmp_path / "mosquitto", PASSWORDS)
+    (tmp_path / "rules").write_text(RULES)
+    (tmp_path / "rules").chmod(0o644)
+    with mosquitto.configuration.open("a") as configuration:
+        configuration.write(f"acl_file {tmp_path}/rules\n")
+    mosquitto.start()
+    before = {user: rights(mosquitto, user) for user in ("alice", "bob")}
+    mosquitto.kill()
+    hubbub = imported_from(mosquitto, tmp_path)
+    hubbub.start()
+    try:
+        after = {user: rights(hubbub, user) for user in ("alice", "bob")}
+        assert hubbub.stop() == 0
+        hubbub.assert_clean()
+    finally:
+        hubbub.kill()
+
+    assert before == after
+    assert after["alice"]["news/today"] == (False, True)
+    assert after["alice"]["news/secret"] == (False, False)

@@ -174,3 +174,63 @@ def test_the_command_writes_a_file_for_its_owner_only(tmp_path: Path) -> None:
     assert done.output.endswith(f"written: {path}; start with: hubbub serve --config {path}\n")
     assert path.stat().st_mode & 0o777 == 0o600
     assert load(path).mqtt.port == 1884
+
+
+# ── the ACL file ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+RULES = """
+# of clients without a name
+topic read $SYS/#
+user roger rabbit
+topic foo/bar
+topic deny foo/secret
+topic write with spaces/#
+pattern read devices/%c/#
+pattern deny devices/+/key
+topic read late
+"""
+
+
+def rules_of(tmp_path: Path, text: str, general: str = "") -> tuple[list[tuple[Any, ...]], Imported]:
+    (tmp_path / "acl").write_text(text)
+    imported = imported_of(tmp_path, f"listener 1883\n{general}acl_file {tmp_path}/acl\n")
+    settings = settings_of(imported, tmp_path)
+    assert settings.mqtt.acl_default == "deny"
+    return [(each.permission, each.action, each.topic, each.user) for each in settings.mqtt.acls], imported
+
+
+def test_rules_stand_in_the_order_in_which_mosquitto_asks(tmp_path: Path) -> None:
+    rules, imported = rules_of(tmp_path, RULES, "allow_anonymous true\n")
+
+    assert rules == [
+        ("deny", "all", "foo/secret", "roger rabbit"),
+        ("allow", "subscribe", "$SYS/#", "anonymous"),
+        ("allow", "all", "foo/bar", "roger rabbit"),
+        ("allow", "publish", "with spaces/#", "roger rabbit"),
+        ("allow", "subscribe", "late", "roger rabbit"),
+        ("deny", "all", "devices/+/key", None),
+        ("allow", "subscribe", "devices/%c/#", None),
+    ]
+    assert said(imported, "acl_file")[0].startswith("3: Mosquitto grants any subscription")
+
+
+def test_rules_for_nobody_are_left_out_and_said(tmp_path: Path) -> None:
+    rules, imported = rules_of(tmp_path, "topic a\ntopic b\nuser u\ntopic literal/%c\n")
+
+    assert rules == [("allow", "all", "literal/%c", "u")]
+    texts = [each.text for each in imported.findings if each.what == "topic"]
+    assert texts == [
+        "literal/%c: %c and %u stand for names here, and not for themselves",
+        "2 rules for clients without a name, who may not come in: left out",
+    ]
+
+
+@pytest.mark.parametrize("text", ["topic", "colour red", "user", "pattern "])
+def test_a_line_that_mosquitto_would_not_take_is_an_error(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ImportFailedError, match=r"acl:1: expected user, topic or pattern"):
+        rules_of(tmp_path, f"{text}\n")
+
+
+def test_an_acl_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ImportFailedError, match="cannot be read"):
+        imported_of(tmp_path, f"listener 1883\nacl_file {tmp_path}/none\n")
