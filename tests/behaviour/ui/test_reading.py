@@ -15,7 +15,8 @@ from tests.support.web_ui import WebUi, web_ui
 pytestmark = [pytest.mark.hubbub_only, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="session")]
 PAGES = [
     "overview", "connections", "exchanges", "graph", "queues", "sessions", "subscriptions", "retained", "acls",
-    "socket", "trace", "users", "vhosts", "policies", "definitions", "queue/%2F/read", "exchange/%2F/amq.topic",
+    "socket", "explain", "trace", "users", "vhosts", "policies", "definitions", "queue/%2F/read",
+    "exchange/%2F/amq.topic",
     "user/guest", "vhost/%2F",
 ]  # fmt: skip
 HOSTILE = "<script>window.hit = 1</script><img src=x onerror='window.hit = 2'>"
