@@ -114,6 +114,7 @@ def use_dialects(server: Any, settings: Settings) -> None:
     amqp, limits, section = settings.amqp, settings.limits, settings.websocket
     anonymous = settings.anonymous.user if settings.anonymous.enabled else ""
     server.amqp.channel_max, server.amqp.heartbeat_s = amqp.channel_max, amqp.heartbeat_s
+    server.amqp.ack_timeouts.timeout_ms = amqp.consumer_timeout_ms
     server.amqp.anonymous_user = anonymous
     server.amqp.use_limits(limits)
     server.mqtt.use(settings.mqtt, limits)
@@ -140,7 +141,7 @@ LIVE: tuple[Part, ...] = (
         "login_failures",
         "per_pair per_address per_user wait_first_ms wait_max_ms forget_s remembered_max",
     ),
-    part(use_dialects, "amqp", "channel_max heartbeat_s"),
+    part(use_dialects, "amqp", "channel_max heartbeat_s consumer_timeout_ms"),
     part(use_dialects, "anonymous", "enabled user"),
     part(use_dialects, "websocket", "origins trusted_proxies deflate"),
     part(

@@ -266,6 +266,7 @@ class Server:
             frame_max=amqp.frame_max,
             channel_max=amqp.channel_max,
             heartbeat_s=amqp.heartbeat_s,
+            consumer_timeout_ms=amqp.consumer_timeout_ms,
             anonymous_user=anonymous.user if anonymous.enabled else "",
         )
         return lambda listener: AmqpConnection(self.broker, self.amqp)

@@ -53,7 +53,7 @@ cdef class Channel(Publisher):
 
     cdef readonly dict consumers            # AmqpConsumer by consumer tag
     cdef uint64_t delivery_tag              # the one given last
-    cdef Unacked unacked
+    cdef readonly Unacked unacked
     cdef readonly uint32_t prefetch_count   # of the channel (basic.qos global); 0: no limit
     cdef readonly uint32_t consumer_prefetch_count  # for consumers that come
     cdef uint32_t unacked_max

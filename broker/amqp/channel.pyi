@@ -3,6 +3,7 @@
 from broker.amqp.connection import AmqpConnection
 from broker.amqp.consumer import AmqpConsumer, ReplyTarget
 from broker.amqp.transaction import Transaction
+from broker.amqp.unacked import Unacked
 from broker.core.access import User
 from broker.core.exchange import Exchange
 from broker.core.message import Message
@@ -58,6 +59,7 @@ class Channel(Publisher):
     @property
     def unacked_count(self) -> int: ...
     @property
+    def unacked(self) -> Unacked: ...
     @property
     def messages_published(self) -> int: ...
     def publish_now(self, exchange: Exchange, message: Message, mandatory: bool) -> None: ...

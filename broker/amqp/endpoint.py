@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+from broker.amqp.ack_timeouts import AckTimeouts
 from broker.amqp.heartbeat import Heartbeats
 
 if TYPE_CHECKING:
@@ -24,8 +25,12 @@ class Endpoint:
         channel_max: int,
         heartbeat_s: int,
         anonymous_user: str = "",
+        consumer_timeout_ms: int = 0,
     ) -> None:
-        """`frame_max` (bytes), `heartbeat_s`: what connection.tune proposes; `anonymous_user`: "" for none."""
+        """`frame_max` (bytes), `heartbeat_s`: what connection.tune proposes; `anonymous_user`: "" for none.
+
+        `consumer_timeout_ms`: how long a client may hold a delivery; 0: as long as it wants.
+        """
         self.frame_max = frame_max
         self.channel_max = channel_max
         self.heartbeat_s = heartbeat_s
@@ -34,6 +39,7 @@ class Endpoint:
         self.connections: set[AmqpConnection] = set()
         self.exclusive_queues: defaultdict[AmqpConnection, set[Any]] = defaultdict(set)
         self.heartbeats = Heartbeats(clock)
+        self.ack_timeouts = AckTimeouts(clock, self.connections, consumer_timeout_ms)
         self.connections_opened = 0
         self.connections_closed = 0
         self.connections_failed = 0
@@ -63,6 +69,11 @@ class Endpoint:
         if channel.confirms:
             self.ended_to_confirm += channel.published
             self.ended_confirmed += channel.accepted_up_to
+
+    @property
+    def consumer_timeouts(self) -> int:
+        """Channels that were closed because their client held a delivery for too long."""
+        return self.ack_timeouts.timed_out
 
     @property
     def confirm_counts(self) -> dict[str, int]:

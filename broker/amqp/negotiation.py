@@ -85,6 +85,7 @@ class Negotiation:
         """A peer that does not log in in time is cut off."""
         connection = self.connection
         connection.endpoint.connections.add(connection)
+        connection.endpoint.ack_timeouts.start()
         self.timer = connection.broker.clock.call_at(
             connection.broker.clock.now_ms + connection.endpoint.handshake_timeout_ms, self.on_handshake_timeout
         )
@@ -294,9 +295,9 @@ class Negotiation:
         else:
             raise AmqpError(505, f"content on channel {number}, which is not open")
 
-    def fail_channel(self, channel: Channel, error: AmqpError, method: int) -> None:
-        """Close a channel with a reply code; what it held returns. RabbitMQ's texts."""
-        method = method or BASIC_PUBLISH  # an error in content is its publish's
+    def fail_channel(self, channel: Channel, error: AmqpError, method: int | None) -> None:
+        """Close a channel with a reply code; what it held returns. `method` 0: content, None: nothing was said."""
+        method = 0 if method is None else method or BASIC_PUBLISH  # an error in content is its publish's
         connection = self.connection
         if channel.is_closing:
             return

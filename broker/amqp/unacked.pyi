@@ -1,5 +1,7 @@
 """Typed signatures of the Python half of `unacked.pyx`. What happens per delivery is in `unacked.pxd`."""
 
+from broker.core.queue import Queue
+
 class Unacked:
     """What a channel has delivered and not yet settled."""
 
@@ -8,3 +10,6 @@ class Unacked:
     def count(self) -> int: ...
     @property
     def delivered(self) -> int: ...
+    @property
+    def first_unsettled(self) -> int: ...
+    def oldest_by_queue(self, tag: int) -> dict[Queue, int]: ...

@@ -40,6 +40,26 @@ cdef class Unacked:
         self.count += 1
         return 0
 
+    @property
+    def first_unsettled(self) -> int:
+        """The tag of the oldest delivery; 0: there is none."""
+        return self.first_tag()
+
+    def oldest_by_queue(self, uint64_t tag):
+        """Of what was delivered up to `tag`: each queue with its oldest delivery's tag."""
+        cdef dict found = {}
+        cdef PyObject* last = NULL
+        cdef unacked_t* place
+        cdef size_t index
+        for index in range(self.used):
+            place = place_at(self, index)
+            if place.tag > tag:
+                break
+            if place.queue != NULL and place.queue != last:
+                last = place.queue
+                found.setdefault(<object>last, place.tag)
+        return found
+
     cdef Queue settle(self, uint64_t tag, int outcome):
         cdef unacked_t* place = find(self, tag)
         cdef Queue queue

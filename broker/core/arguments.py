@@ -36,6 +36,7 @@ CONSUMER_PRIORITY_MAX = 2**31 - 1
 COMMON_QUEUE_ARGUMENTS = {
     "x-expires", "x-message-ttl", "x-dead-letter-exchange", "x-dead-letter-routing-key", "x-max-length",
     "x-max-length-bytes", "x-overflow", "x-single-active-consumer", "x-queue-type", "x-queue-leader-locator",
+    "x-consumer-timeout",
 }  # fmt: skip
 QUEUE_ARGUMENTS = {
     CLASSIC: COMMON_QUEUE_ARGUMENTS
@@ -74,6 +75,7 @@ class QueueArguments:
     max_priority: int | None = None
     single_active_consumer: bool = False
     delivery_limit: int | None = None
+    consumer_timeout_ms: int | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -224,6 +226,7 @@ QUEUE_CHECKS: dict[str, Callable[[Any], str | None]] = {
         ("client-local", "balanced", "random", "least-leaders"), "invalid_queue_locator_arg"
     ),
     "x-delivery-limit": wrong_integer,
+    "x-consumer-timeout": wrong_size,
 }
 CONSUME_CHECKS: dict[str, Callable[[Any], str | None]] = {
     "x-priority": wrong_integer,
@@ -292,6 +295,7 @@ def queue_arguments(
         max_priority=arguments.get("x-max-priority"),
         single_active_consumer=arguments.get("x-single-active-consumer", False),
         delivery_limit=delivery_limit(queue_type, arguments),
+        consumer_timeout_ms=arguments.get("x-consumer-timeout"),
     )
 
 

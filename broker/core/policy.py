@@ -45,6 +45,7 @@ KEYS: dict[str, Key] = {
     "max-length": Key("max_length", rules.wrong_count, True, True),
     "max-length-bytes": Key("max_length_bytes", rules.wrong_count, True, True),
     "delivery-limit": Key("delivery_limit", rules.wrong_integer, True, True),
+    "consumer-timeout": Key("consumer_timeout_ms", rules.wrong_size, True),
     "overflow": Key("overflow", rules.QUEUE_CHECKS["x-overflow"], False, True),
     "dead-letter-exchange": Key("dead_letter_exchange", rules.wrong_text),
     "dead-letter-routing-key": Key("dead_letter_routing_key", rules.wrong_routing_key),

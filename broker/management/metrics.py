@@ -111,6 +111,10 @@ class BrokerMetrics(Collector):
             refused.add_metric([reason], count)
         yield refused
         yield CounterMetricFamily(
+            "hubbub_consumer_timeouts", "Channels closed because a delivery was held for too long.",
+            value=sum(getattr(each, "consumer_timeouts", 0) for each in server.dialects.values()),
+        )  # fmt: skip
+        yield CounterMetricFamily(
             "hubbub_turns", "Turns of the event loop that did something.", value=server.turn.count
         )
 

@@ -123,6 +123,7 @@ async def test_prometheus_reads_metrics(server: ObservedCore, core: Core, peer: 
     assert "hubbub_connections_refused_total 1.0" in text
     assert 'hubbub_mqtt_refused_total{packet="SUBSCRIBE",reason="quota exceeded"} 1.0' in text
     assert 'hubbub_mqtt_events_total{event="dropped_offline"} 0.0' in text
+    assert "hubbub_consumer_timeouts_total 0.0" in text
     assert "hubbub_retained_messages 1.0" in text
     assert 'hubbub_retained_total{event="refused"} 0.0' in text
     assert "hubbub_begun_bytes 0.0" in text
