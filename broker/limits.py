@@ -80,6 +80,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     mqtt_topic_bytes_max: int = 65_535
     """Octets of a topic name or filter; MQTT itself ends at 65,535."""
     mqtt_subscriptions_per_session_max: int = 1_048_576
+    """Topic filters of one session; one more is refused with 0x97."""
+    mqtt_retained_per_subscribe_max: int = 1_048_576
+    """Retained messages that one SUBSCRIBE may bring; a filter that asks for more is refused with 0x97."""
 
     # ── WebSocket ─────────────────────────────────────────────────────────────────────────────────────────────────
     http_head_bytes_max: int = 8 * KIB

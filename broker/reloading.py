@@ -159,6 +159,7 @@ LIVE: tuple[Part, ...] = (
         "http_head_bytes_max websocket_frame_bytes_max websocket_message_bytes_max websocket_subscriptions_max "
         "websocket_credit_max websocket_awaited_max mqtt_receive_max mqtt_inflight_max mqtt_topic_aliases_max "
         "mqtt_control_packet_bytes_max mqtt_topic_levels_max mqtt_topic_bytes_max mqtt_subscriptions_per_session_max "
+        "mqtt_retained_per_subscribe_max "
         "queues_max exchanges_max bindings_max queue_memory_bytes_max retained_messages_max retained_bytes_max "
         "retained_message_bytes_max",
     ),

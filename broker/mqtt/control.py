@@ -77,12 +77,12 @@ def on_subscribe(connection: MqttConnection, _packet: Packet, body: bytes) -> No
     session = connection.session
     if connection.user.asks_others:
         subscriptions.ask(connection, asked.subscriptions)
-    reasons, refusals, retained = [], [], []
+    reasons, refusals = [], []
+    retained = subscriptions.Found(session)
     for each in asked.subscriptions:
-        reason, refusal, found = subscriptions.subscribe(connection, each, asked.subscription_identifier)
+        reason, refusal = subscriptions.subscribe(connection, each, asked.subscription_identifier, retained)
         reasons.append(reason)
         refusals.append(refusal)
-        retained += found
     text = "; ".join(filter(None, refusals))
     answer = encode_suback(
         connection.version,
@@ -94,7 +94,7 @@ def on_subscribe(connection: MqttConnection, _packet: Packet, body: bytes) -> No
 
     def done() -> None:
         connection.write(answer)
-        subscriptions.send_retained(session, retained)
+        subscriptions.send_retained(session, retained.messages)
 
     say_when_stored(connection, done)
 

@@ -55,6 +55,7 @@ class Sessions:
         self.share_strategy: str = settings.share_strategy
         self.subscriptions_max: int = limits.mqtt_subscriptions_per_session_max
         self.topic_levels_max: int = limits.mqtt_topic_levels_max
+        self.retained_max: int = limits.mqtt_retained_per_subscribe_max
         self.topic_bytes_max: int = limits.mqtt_topic_bytes_max
         self.queue_arguments = queue_arguments(
             messages_max=settings.session_messages_max or 0,

@@ -69,22 +69,53 @@ class Held:
                 self.retain_handling, self.identifier]  # fmt: skip
 
 
-def subscribe(connection: MqttConnection, asked: Subscription, identifier: int | None) -> tuple[Reason, str, list[Any]]:
-    """One topic filter: the reason code, what is to be said of a refusal, and the retained messages that it gets."""
+class Found:
+    """The retained messages that one SUBSCRIBE brings: bounded, because each of its filters may match them all."""
+
+    __slots__ = ("left", "messages", "session")
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.left = session.sessions.retained_max
+        self.messages: list[tuple[Any, Held]] = []
+
+    def gather(self, held: Held, is_new: bool) -> None:
+        """What a subscription gets at once [MQTT-3.3.1-9], -10, -11. Raises MqttError where that is too much."""
+        if held.share_name is not None or held.retain_handling == 2 or (held.retain_handling == 1 and not is_new):
+            return
+        session, key = self.session, swapped(held.topic_filter)
+        if self.left:
+            found = [*session.vhost.retained.matches(key), *session.sessions.sys_topics.matches(key)]
+            if len(found) <= self.left:
+                self.left -= len(found)
+                rights = session.rights
+                self.messages += [
+                    (each, held) for each in found if rights is None or rights.may_read(each.message.routing_key)
+                ]
+                return
+        self.left = 0  # to look again would cost as much again
+        raise MqttError(Reason.QUOTA_EXCEEDED, "more retained messages than one SUBSCRIBE may bring")
+
+
+def subscribe(
+    connection: MqttConnection, asked: Subscription, identifier: int | None, retained: Found
+) -> tuple[Reason, str]:
+    """One topic filter: the reason code, and what is to be said of a refusal; `retained` gets what goes with it."""
     session = connection.session
     encoded = None if identifier is None else SUBSCRIPTION_IDENTIFIER + encode_varint(identifier)
     held = Held(asked, encoded)
     known = session.subscriptions.get(held.key)
     try:
         check(connection, held, known is None)
+        retained.gather(held, known is None)
         add(session, held)
     except (MqttError, CoreError) as error:
         reason = error.reason if isinstance(error, MqttError) else reason_for(error)
         session.sessions.counters.subscriptions_refused += 1
         session.sessions.counters.refuse("SUBSCRIBE", reason)
-        return reason, f"{asked.topic_filter.decode()}: {error.text}", []
+        return reason, f"{asked.topic_filter.decode()}: {error.text}"
     session.sessions.write(session)
-    return Reason(held.qos), "", retained_for(session, held, known is None)
+    return Reason(held.qos), ""
 
 
 def ask(connection: MqttConnection, asked: Iterable[Subscription]) -> None:
@@ -167,17 +198,6 @@ def restore(session: Session, stored: list[Any]) -> None:
         add(session, Held(asked, identifier))
     except CoreError:
         session.sessions.counters.subscriptions_refused += 1
-
-
-def retained_for(session: Session, held: Held, is_new: bool) -> list[Any]:
-    """What a subscription gets at once [MQTT-3.3.1-9], -10, -11."""
-    if held.share_name is not None or held.retain_handling == 2 or (held.retain_handling == 1 and not is_new):
-        return []
-    key = swapped(held.topic_filter)
-    found = [*session.vhost.retained.matches(key), *session.sessions.sys_topics.matches(key)]
-    if session.rights is not None:
-        found = [each for each in found if session.rights.may_read(each.message.routing_key)]
-    return [(each, held) for each in found]
 
 
 def send_retained(session: Session, found: Iterable[tuple[Any, Held]]) -> None:

@@ -6,10 +6,13 @@ that fails says why, in MQTT 5; somebody else is served afterwards; and of clien
 
 from __future__ import annotations
 
+import copy
 from contextlib import suppress
 
 from broker.config import Mqtt
+from broker.mqtt.endpoint import Endpoint
 from broker.mqtt.reasons import CONNACK_REASONS, DISCONNECT_REASONS
+from storage.memory_store import MemoryStore
 from tests.fuzz import script
 from tests.fuzz.conversations import method
 from tests.support import mqtt_codec as codec
@@ -30,6 +33,7 @@ SMALLEST_CONNACK = 5
 """Who takes no packet as large as that is closed without a word."""
 BYSTANDER_TOPIC = "$bystander/own"
 """What no wildcard matches, so that no full queue refuses it."""
+RESTARTS_ONE_IN = 16
 DEFAULTS = {"session_expiry": 100, "receive_maximum": 5, "topic_alias_maximum": 2}
 
 
@@ -137,6 +141,8 @@ def mqtt(version: int, raw: bytes) -> Seen:
                 seen |= play.step(kind, content)
             bystander(inside)
             play.end()
+            if sum(raw[-8:]) % RESTARTS_ONE_IN == 0:
+                check_restart(inside, SETTINGS[number])
             check_empty(inside, STAGE.bindings[number])
     except BaseException:
         STAGE.drop(number)
@@ -217,6 +223,34 @@ def bystander(inside: MqttInProcess) -> None:
     require(sorted(kinds) == sorted(wanted), f"a bystander gets {kinds}")
     client.hear(codec.disconnect(V311))
     client.lose()
+
+
+def check_restart(inside: MqttInProcess, settings: Mqtt) -> None:
+    """Another broker on a copy of what is on disk has the same sessions, with all that is owed in them."""
+    inside.commit()
+    before = sessions_of(inside.mqtt)
+    assert inside.store.state is not None
+    again = MqttInProcess(settings, MemoryStore(state=copy.deepcopy(inside.store.state)), **LIMITS)
+    try:
+        after = sessions_of(again.mqtt)
+        require(set(before) == set(after), f"sessions {sorted(after)} instead of {sorted(before)}")
+        for name, facts in before.items():
+            require(facts == after[name], f"session {name}: {after[name]} instead of {facts}")
+    finally:
+        again.close()
+
+
+def sessions_of(endpoint: Endpoint) -> dict[str, tuple[object, ...]]:
+    """What of each stored session must be the same after a restart."""
+    found: dict[str, tuple[object, ...]] = {}
+    for session in endpoint.sessions.by_name.values():
+        if session.is_stored:
+            held = sorted(  # a subscription to an AMQP queue lasts no longer than that does
+                repr((key, each.as_stored())) for key, each in session.subscriptions.items() if each.share_name != b""
+            )
+            numbers = session.received_ids(), sorted(session.released_ids())
+            found[session.client_id] = (session.expiry_interval_s, held, *numbers)
+    return found
 
 
 def check_empty(inside: MqttInProcess, bindings: int) -> None:

@@ -58,6 +58,10 @@ class Author:
     def property_value(self, name: str) -> Any:
         """A value for a property, mostly one that it may have."""
         kind = codec.PROPERTIES[name][1]
+        if name == "authentication_data":
+            return self.pick(
+                [b"n,,n=guest,r=abc", b"n,,n=none,r=abc", b"y,,n=guest,r=", b"c=biws,r=abc,p=AAAA", b"", b"\xff"]
+            )
         if name in ("response_topic", "authentication_method"):
             return self.pick(["a/b", "SCRAM-SHA-256", "", "+", b"\xff"])
         if kind == "byte":
@@ -147,7 +151,7 @@ class Author:
             keep_alive=self.pick([0, 0, 1, 60, 65_535]), will=will, user=user, password=password,
             properties=self.properties(
                 "session_expiry", "session_expiry", "receive_maximum", "maximum_packet_size", "topic_alias_maximum",
-                "request_response", "request_problem", "user",
+                "request_response", "request_problem", "user", "authentication_method", "authentication_data",
             ),
             flags=self.pick([1, 0x18, 0x3E]) if self.flip(0.01) else None,
         )  # fmt: skip
@@ -157,7 +161,8 @@ class Author:
         return codec.disconnect(self.version, reason, self.properties("session_expiry", "reason_string", "user"))
 
     def auth(self) -> bytes:
-        return codec.auth(self.pick([0, 0x18, 0x19, 0xFF]), self.properties("authentication_method", "user"))
+        names = "authentication_method", "authentication_method", "authentication_data", "user"
+        return codec.auth(self.pick([0, 0x18, 0x18, 0x19, 0xFF]), self.properties(*names))
 
     def any_packet(self) -> bytes:
         """Any type with any flags and some body."""

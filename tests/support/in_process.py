@@ -164,10 +164,10 @@ class Alarmed(logging.Handler):
 
 
 class InProcess:
-    """The broker. `limits`: as of `broker.limits.Limits`."""
+    """The broker. `limits`: as of `broker.limits.Limits`; `store`: with what an earlier broker has left there."""
 
-    def __init__(self, **limits: int) -> None:
-        self.store = MemoryStore()
+    def __init__(self, store: MemoryStore | None = None, **limits: int) -> None:
+        self.store = MemoryStore() if store is None else store
         self.clock = ManualClock()
         chosen = Limits(**limits)
         self.broker = Broker(self.store, self.clock, chosen)

@@ -12,15 +12,18 @@ from broker.mqtt.connection import MqttConnection
 from broker.mqtt.ending import CLOSED
 from broker.mqtt.endpoint import Endpoint
 from broker.wire.output import Output
+from storage.memory_store import MemoryStore
 from tests.support import mqtt_codec as codec
 from tests.support.in_process import BrokenBrokerError, InProcess
 
 
 class MqttInProcess(InProcess):
-    """A broker with an MQTT endpoint. `limits`: as of `broker.limits.Limits`; `settings`: of the listener."""
+    """A broker with an MQTT endpoint. `limits`: as of `broker.limits.Limits`; `settings`: of the listener.
 
-    def __init__(self, settings: Mqtt | None = None, **limits: int) -> None:
-        super().__init__(**limits)
+    `store`: with what an earlier broker has left there."""
+
+    def __init__(self, settings: Mqtt | None = None, store: MemoryStore | None = None, **limits: int) -> None:
+        super().__init__(store, **limits)
         self.mqtt = Endpoint(self.broker, Limits(**limits), settings or Mqtt())
         self.mqtt.restore()
         self.commit()

@@ -35,7 +35,7 @@ class WebSocketInProcess(MqttInProcess):
     """A broker with WebSockets; who says hello without a user is guest. `limits`: as of `broker.limits.Limits`."""
 
     def __init__(self, **limits: int) -> None:
-        super().__init__(None, **limits)
+        super().__init__(None, None, **limits)
         settings = Settings(limits=Limits(**limits), websocket=WebSocket(deflate=True))
         self.websockets = websocket_endpoint(
             self.broker,

@@ -24,7 +24,9 @@ SUBSCRIPTIONS_MAX = 20_000
 RETAINED_MAX = 500
 QUOTA_EXCEEDED, TAKEN_OVER, TOO_LARGE = 0x97, 0x8E, 0x95
 LEVELS = 128
+RETAINED_PER_SUBSCRIBE_MAX = 2_000
 SETTINGS = {
+    "limits.mqtt_retained_per_subscribe_max": RETAINED_PER_SUBSCRIBE_MAX,
     "limits.mqtt_subscriptions_per_session_max": SUBSCRIPTIONS_MAX,
     "limits.retained_messages_max": RETAINED_MAX,
     "limits.handshake_timeout_ms": 1500,
@@ -158,6 +160,14 @@ def test_more_retained_messages_than_may_be(server: MqttHubbub, client: Client) 
     peer.subscribe(f"{root}/#")
     assert len({each.topic for each in peer.messages(RETAINED_MAX)}) == RETAINED_MAX
     peer.nothing()
+
+    greedy = client(V5)
+    answer = greedy.subscribe(*[f"{root}/#"] * 5_000)  # 2,500,000 messages
+    granted = RETAINED_PER_SUBSCRIBE_MAX // RETAINED_MAX
+    assert answer.reasons == (0,) * granted + (QUOTA_EXCEEDED,) * (5_000 - granted)
+    assert len(greedy.messages(RETAINED_PER_SUBSCRIBE_MAX)) == RETAINED_PER_SUBSCRIBE_MAX
+    greedy.nothing()
+    assert round_trip_s(client) < 1
     for number in range(RETAINED_MAX):
         publisher.publish(f"{root}/{number}", retain=True)
     publisher.ping()
