@@ -106,7 +106,7 @@ class Stage:
         if self.used.get(number, 0) >= CONVERSATIONS_PER_BROKER:
             self.inside.pop(number).close()
         if number not in self.inside:
-            self.inside[number] = MqttInProcess(settings=SETTINGS[number], **LIMITS)
+            self.inside[number] = MqttInProcess(SETTINGS[number], None, **LIMITS)
             bystander(self.inside[number])
             self.inside[number].clear()
             self.used[number] = 0
