@@ -62,6 +62,7 @@ async def test_what_comes_out_is_taken_by_a_running_broker(run: Run, core: Core,
     assert len([each for each in vhost.bindings() if each.destination.name == "orders"]) == 2
     assert set(access.users) >= {"guest", "limited", "actor", "keyed"}
     assert access.authenticate("limited", b"limited", True).may("/", "write", "limited-queue")
+    assert access.topics.permissions["limited", "/"]["topics"].write == "^order"
     assert set(vhost.policies.by_name) == {"ha", "dlx", "fed"}
     assert core.broker.parameters.vhost_limits["/"] == {"max-connections": 100, "max-queues": 50}
     assert "nothing to change" in (await run("definitions", "import", str(path), "--dry-run")).output
