@@ -100,6 +100,7 @@ def admit(broker: Broker, name: str, *, vhost: str, peer: str, number: int = 0) 
 
 def _tell_login(broker: Broker, name: str, peer: str, mechanism: str, refusal: str = "") -> None:
     host, port = split_address(peer)
+    broker.events.attempted("hubbub", host, name, not refusal)
     fields: dict[str, Any] = {"name": name, "peer_host": host, "peer_port": port, "auth_mechanism": mechanism}
     if refusal:
         broker.events.tell("user.authentication.failure", **fields, connection_type="hubbub", error=refusal)

@@ -43,17 +43,20 @@ class Event(NamedTuple):
 
 
 Listener = Callable[[Event], None]
+LoginWatcher = Callable[[str, str, str, bool], None]
+"""Is told the protocol ("AMQP 0-9-1"), the peer's address, the user, and whether it was let in. It does not fail."""
 
 
 class Events:
     """The broker's one source of them."""
 
-    __slots__ = ("clock", "listeners")
+    __slots__ = ("clock", "listeners", "login_watcher")
 
     def __init__(self, clock: Any) -> None:
         """`clock`: core.clock.Clock, or whatever has its `now_ms`."""
         self.clock = clock
         self.listeners: tuple[Listener, ...] = ()
+        self.login_watcher: LoginWatcher | None = None
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """From now on the listener hears everything, at once and in order; what comes back ends that."""
@@ -63,6 +66,11 @@ class Events:
             self.listeners = tuple(each for each in self.listeners if each is not listener)
 
         return stop
+
+    def attempted(self, protocol: str, address: str, user: str, is_let_in: bool) -> None:
+        """Somebody has tried to log in. Counting that takes no event, and nobody has to listen to all of them."""
+        if self.login_watcher is not None:
+            self.login_watcher(protocol, address, user, is_let_in)
 
     @property
     def wanted(self) -> bool:
@@ -110,6 +118,7 @@ def connection_fields(connection: Any) -> dict[str, Any]:
 
 def tell_login(events: Events, connection: Any, user: str, mechanism: str, refusal: str = "") -> None:
     """A peer has named a user, and was let in, or not: `refusal` says why."""
+    events.attempted(getattr(connection, "protocol", ""), connection.peer.rpartition(":")[0], user, not refusal)
     if not events.wanted:
         return
     fields = {**connection_fields(connection), "connection_name": connection_name(connection)}

@@ -220,6 +220,7 @@ class Management:
         raise ApiError(503, "service_unavailable", f"more than {QUESTIONS_MAX} questions about one user's rights")
 
     def _tell_login(self, outcome: str, name: str, peer: str, **more: str) -> None:
+        self.server.broker.events.attempted("http", peer, name, outcome == "success")
         self.server.broker.events.tell(
             f"user.authentication.{outcome}", name=name, peer_host=peer, connection_type="http", **more
         )

@@ -1,7 +1,7 @@
 """How often it was tried to log in, by protocol and by source: what `/api/auth/attempts` shows.
 
-Owns the counts, which begin with the broker, or when an operator has them begin anew. Learns of logins by the broker's
-events; sources are bounded, the oldest are forgotten.
+Owns the counts, which begin with the broker, or when an operator has them begin anew. Sources are bounded, the oldest
+are forgotten.
 """
 
 from __future__ import annotations
@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from broker.core.events import Event
-
 PROTOCOLS = ("amqp091", "mqtt", "http")
 """RabbitMQ's names, which its tools insist on: the native WebSocket dialect counts as HTTP."""
 SOURCES_MAX = 1000
-SUCCESS, FAILURE = "user.authentication.success", "user.authentication.failure"
 
 
 class LoginAttempts:
@@ -30,14 +27,12 @@ class LoginAttempts:
         self.by_protocol = {protocol: [0, 0] for protocol in PROTOCOLS}
         self.by_source.clear()
 
-    def hear(self, event: Event) -> None:
-        """A listener of the broker's events (core.events)."""
-        if event.name not in (SUCCESS, FAILURE):
-            return
-        outcome = int(event.name == SUCCESS)
-        protocol = protocol_of(event)
-        self.by_protocol.setdefault(protocol, [0, 0])[outcome] += 1
-        source = (str(event.fields.get("peer_host", "")), str(event.fields.get("name", "")), protocol)
+    def watch(self, protocol: str, address: str, user: str, is_let_in: bool) -> None:
+        """One attempt: a core.events.LoginWatcher."""
+        outcome = int(is_let_in)
+        name = "amqp091" if protocol.startswith("AMQP") else "mqtt" if protocol.startswith("MQTT") else "http"
+        self.by_protocol[name][outcome] += 1
+        source = (address, user, name)
         counts = self.by_source.pop(source, [0, 0])
         counts[outcome] += 1
         self.by_source[source] = counts
@@ -63,11 +58,3 @@ def counted(counts: list[int]) -> dict[str, int]:
         "auth_attempts_failed": failed,
         "auth_attempts_succeeded": succeeded,
     }
-
-
-def protocol_of(event: Event) -> str:
-    """RabbitMQ's name of the protocol that somebody logged in by."""
-    name = str(event.fields.get("protocol", ""))
-    if name.startswith("AMQP"):
-        return "amqp091"
-    return "mqtt" if name.startswith("MQTT") else "http"

@@ -38,7 +38,7 @@ class Nodes:
         self.server = server
         self.rates = rates
         self.attempts = LoginAttempts()
-        server.broker.events.listen(self.attempts.hear)
+        server.broker.events.login_watcher = self.attempts.watch
 
     def routes(self) -> list[web.RouteDef]:
         """Paths and methods."""
