@@ -14,10 +14,13 @@ def vhost() -> None:
 
 @vhost.command("add")
 @click.argument("name")
+@click.option("--description", help="What it is for.")
+@click.option("--tag", "tags", multiple=True)
 @asks_broker
-def add_vhost(api: Api, name: str) -> None:
-    """Create virtual host NAME."""
-    api.put(path_of("vhosts", name), {})
+def add_vhost(api: Api, name: str, description: str | None, tags: tuple[str, ...]) -> None:
+    """Create virtual host NAME, or say of one that is there what it is for."""
+    said = {"description": description, "tags": list(tags) or None}
+    api.put(path_of("vhosts", name), {key: value for key, value in said.items() if value is not None})
 
 
 @vhost.command("delete")

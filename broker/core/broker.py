@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +91,8 @@ class Broker:
         queues: dict[int, Queue] = {}
         definitions = {kind: list(self.definitions(kind)) for kind in DEFINITION_KINDS}
         for value in definitions["vhost"]:
-            self.vhosts[value["name"]] = VirtualHost(self, value["name"])
+            vhost = self.vhosts[value["name"]] = VirtualHost(self, value["name"])
+            vhost.description, vhost.tags = value.get("description", ""), tuple(value.get("tags", ()))
         for value in (*definitions["policy"], *definitions["operator_policy"]):
             self.vhosts[value["vhost"]].policies.restore(value)
         for value in definitions["exchange"]:
@@ -178,6 +179,12 @@ class Broker:
             self.put_definition(layout.definition_key("vhost", name), {"name": name})
             self.events.tell("vhost.created", name=name)
         return self.vhosts[name]
+
+    def describe_vhost(self, vhost: VirtualHost, description: str, tags: Iterable[str]) -> None:
+        """Say what a vhost is for, to people; with the open batch."""
+        vhost.description, vhost.tags = description, tuple(tags)
+        value = {"name": vhost.name, "description": vhost.description, "tags": list(vhost.tags)}
+        self.put_definition(layout.definition_key("vhost", vhost.name), value)
 
     def delete_vhost(self, name: str) -> None:
         """Remove a vhost and all that is in it; its connections are closed before. Raises InvalidPath."""

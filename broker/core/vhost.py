@@ -53,6 +53,8 @@ class VirtualHost:
         """Make an empty vhost with the exchanges that every vhost has."""
         self.broker = broker
         self.name = name
+        self.description = ""
+        self.tags: tuple[str, ...] = ()
         self.watch: Any = None  # watch.Watch, while somebody watches messages
         self.store = broker.store
         self.clock = broker.clock

@@ -81,6 +81,9 @@ class ObservedBroker(Protocol):
     def add_vhost(self, name: str) -> Any:
         """Create a vhost, or find it."""
 
+    def describe_vhost(self, vhost: Any, description: str, tags: Iterable[str]) -> None:
+        """Say what a vhost is for."""
+
     def delete_vhost(self, name: str) -> None:
         """Remove a vhost and all that is in it."""
 

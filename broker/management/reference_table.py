@@ -59,7 +59,7 @@ BODIES: dict[tuple[str, str], Schema] = {
         payload_encoding={"enum": ["string", "base64"]},
     ),
     ("POST", "/api/bindings/{vhost}/e/{source}/{kind}/{destination}"): fields(routing_key=STRING, arguments=TABLE),
-    ("PUT", "/api/vhosts/{vhost}"): fields(tracing=FLAG),
+    ("PUT", "/api/vhosts/{vhost}"): fields(description=STRING, tags=TAGS, tracing=FLAG),
     ("PUT", "/api/vhost-limits/{vhost}/{name}"): LIMIT,
     ("PUT", "/api/users/{user}"): fields(
         "tags", tags=TAGS, password=STRING, password_hash=STRING, hashing_algorithm=STRING

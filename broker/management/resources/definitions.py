@@ -21,7 +21,7 @@ from broker.management.replies import answer, bad_request
 from broker.management.resources.policies import policy, policy_of
 from broker.management.resources.topic_permissions import exchange_of, topic_permissions
 from broker.management.resources.users import SHA256, tags_of
-from broker.management.resources.vhosts import permission
+from broker.management.resources.vhosts import describe, described, description_of, permission
 from broker.version import VERSION
 
 OPERATOR_POLICY = "operator_policy"
@@ -70,7 +70,7 @@ class Definitions:
                 }
                 for user in users
             ],
-            "vhosts": [{"name": vhost.name} for vhost in vhosts],
+            "vhosts": [{"name": vhost.name, **described(vhost)} for vhost in vhosts],
             "permissions": [permission(user, vhost) for user in users for vhost in user.permissions],
             "topic_permissions": [row for user in users for row in topic_permissions(broker.access, user.name)],
             "parameters": [row for vhost in vhosts for row in self.parameters_of(vhost)],
@@ -154,8 +154,9 @@ class Definitions:
         return self.server.broker.vhost(field(row, "vhost", str))
 
     def take_vhost(self, row: dict[str, Any]) -> None:
-        """`name`."""
-        self.server.broker.add_vhost(field(row, "name", str))
+        """`name`, `description`, `tags`."""
+        broker, description = self.server.broker, description_of(row)
+        describe(broker, broker.add_vhost(field(row, "name", str)), description)
 
     def take_user(self, row: dict[str, Any]) -> None:
         """With a hashed password, or a plain one."""

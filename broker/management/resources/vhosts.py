@@ -15,6 +15,8 @@ from broker.management.rates import DATA_RATES, LENGTHS, AskedRates, Rates
 from broker.management.replies import answer, bad_request, created, no_content, not_found
 
 NAME_BYTES_MAX = 255
+DESCRIPTION_MAX = 4096
+"""Characters of a vhost's description and tags."""
 NO_OCTETS = {"recv_oct": 0, "send_oct": 0}
 
 
@@ -51,9 +53,7 @@ class Vhosts:
         ready, unacked = sum(each.ready_count for each in queues), sum(each.unacked_count for each in queues)
         return {
             "name": name,
-            "description": "",
-            "tags": [],
-            "metadata": {"description": "", "tags": []},
+            **described(vhost),
             "default_queue_type": "classic",
             "tracing": vhost.name in self.server.broker.firehoses,
             "cluster_state": {views.NODE: "running"},
@@ -88,16 +88,18 @@ class Vhosts:
         return narrowed(request, self.row(vhost, asked_rates(request, self.rates), self.octets()))
 
     async def create(self, request: web.Request) -> web.Response:
-        """201 where it is new. Its maker may do everything in it, as in RabbitMQ. `tracing`: the firehose."""
+        """`{"description", "tags", "tracing"}`; 201 where it is new, and its maker may do everything in it."""
         user = require(request, {ADMINISTRATOR})
-        body = await body_of(request)  # RabbitMQ takes a description and tags there; they are not kept
+        body = await body_of(request)
         name = request.match_info["vhost"]
         if not 0 < len(name.encode()) <= NAME_BYTES_MAX:
             raise bad_request(f"expected a name of 1 to {NAME_BYTES_MAX} bytes")
         tracing = flag(body, "tracing")
         broker = self.server.broker
         is_new = name not in broker.vhosts
+        description = description_of(body)
         vhost = broker.add_vhost(name)
+        describe(broker, vhost, description)
         if "tracing" in body:
             if tracing:
                 broker.trace_on(vhost, views.NODE)
@@ -164,6 +166,35 @@ class Vhosts:
         vhost = vhost_of(self.server, request)
         self.server.broker.parameters.clear_vhost_limit(vhost.name, request.match_info["name"])
         return no_content()
+
+
+Description = tuple[str | None, list[str] | None]
+
+
+def description_of(body: dict[str, Any]) -> Description:
+    """Description and tags of a body; None for what it does not say."""
+    description = field(body, "description", str, None)
+    tags = field(body, "tags", (str, list), None)
+    found = tags.split(",") if isinstance(tags, str) else tags
+    if found is not None and not all(isinstance(each, str) for each in found):
+        raise bad_request("tags: expected a list of strings")
+    size = len(description or "") + sum(map(len, found or ()))
+    if size > DESCRIPTION_MAX:
+        raise bad_request(f"description and tags: expected at most {DESCRIPTION_MAX} characters, got {size}")
+    return description, None if found is None else [each.strip() for each in found if each.strip()]
+
+
+def describe(broker: Any, vhost: Any, description: Description) -> None:
+    """Keep what is said of a vhost, if something is."""
+    text, tags = description
+    if text is not None or tags is not None:
+        broker.describe_vhost(vhost, vhost.description if text is None else text, vhost.tags if tags is None else tags)
+
+
+def described(vhost: Any) -> dict[str, Any]:
+    """What a vhost is for, in the two places where RabbitMQ says it."""
+    said = {"description": vhost.description, "tags": list(vhost.tags)}
+    return {**said, "metadata": said}
 
 
 def permission(user: Any, vhost: str) -> dict[str, str]:

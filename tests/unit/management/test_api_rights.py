@@ -8,6 +8,7 @@ import pytest
 
 from broker.core.broker import Broker
 from broker.limits import Limits
+from storage.memory_store import MemoryStore
 from tests.support.peer import Core, Peer
 from tests.unit.management.conftest import Api, Client, login
 
@@ -228,3 +229,25 @@ async def test_nodes_and_small_questions(api: Api) -> None:
     await api("PUT", "/api/cluster-name", {"name": "house"}, status=204)
     assert await api.get("/api/cluster-name") == {"name": "house"}
     assert (await api.get("/api/overview"))["cluster_name"] == "house"
+
+
+async def test_what_a_vhost_is_for_is_kept_exported_and_restored(api: Api, core: Core) -> None:
+    await api("PUT", "/api/vhosts/shop", {"description": "orders", "tags": "production, eu"}, status=201)
+    await api("PUT", "/api/vhosts/shop", {}, status=204)
+    said = {"description": "orders", "tags": ["production", "eu"]}
+    shown = await api.get("/api/vhosts/shop")
+    assert (shown["description"], shown["tags"], shown["metadata"]) == ("orders", ["production", "eu"], said)
+
+    exported = await api.get("/api/definitions")
+    assert {"name": "shop", **said, "metadata": said} in exported["vhosts"]
+    await api("PUT", "/api/vhosts/shop", {"tags": []}, status=204)
+    assert (await api.get("/api/vhosts/shop"))["tags"] == []
+    await api("POST", "/api/definitions", exported, status=204)
+    restored = Core(MemoryStore(state=core.stop())).broker.vhosts["shop"]
+    assert (restored.description, restored.tags) == ("orders", ("production", "eu"))
+
+
+@pytest.mark.parametrize("body", [{"description": 5}, {"tags": 5}, {"tags": [5]}, {"description": "x" * 5000}])
+async def test_nonsense_about_a_vhost_is_refused(api: Api, core: Core, body: Any) -> None:
+    await api("PUT", "/api/vhosts/shop", body, status=400)
+    assert "shop" not in core.broker.vhosts
