@@ -25,6 +25,7 @@ from broker.limits import Limits
 from broker.logs import LogFormat, LogLevel
 from broker.mqtt_settings import Mqtt as Mqtt
 from broker.sections import LoginFailures, Milliseconds, Permission, Port, Section
+from broker.telemetry_settings import Telemetry
 
 Bytes = Annotated[int, Meta(ge=0)]
 
@@ -221,6 +222,7 @@ class Settings(Section, frozen=True):
     websocket: WebSocket = field(default_factory=WebSocket)
     management: Management = field(default_factory=Management)
     metrics: Metrics = field(default_factory=Metrics)
+    telemetry: Telemetry = field(default_factory=Telemetry)
     events: Events = field(default_factory=Events)
     audit: Audit = field(default_factory=Audit)
     login_failures: LoginFailures = field(default_factory=LoginFailures)

@@ -52,6 +52,7 @@ from broker.net.tls import Certificates
 from broker.net.turn import Turn
 from broker.ports import Ports, raise_descriptor_limit
 from broker.reloading import Reloaded, SettingsRefusedError, certificate_files, reload
+from broker.telemetry import Spans
 from broker.turn import BrokerTurn
 from broker.version import VERSION
 from broker.websocket.connection import WebSocketConnection
@@ -141,10 +142,18 @@ class Server:
             remove_event_exchange(self.broker)
         self.store.sync()
         self._audit()
+        self._send_spans()
         self._ask_others()
         self.memory_alarm = MemoryAlarm(
             self.broker, self.clock, settings.memory.messages_bytes_max, settings.limits.begun_stalled_ms
         )
+
+    def _send_spans(self) -> None:
+        """SetupError where the library is not there."""
+        telemetry = self.settings.telemetry
+        self.spans = Spans(self.broker, telemetry) if telemetry.endpoint is not None else None
+        if self.spans is not None:
+            self._closing.push_async_callback(self.spans.stop)
 
     def _audit(self) -> None:
         """OSError where the file cannot be opened."""

@@ -213,6 +213,8 @@ class BrokerMetrics(Collector):
             "hubbub_traces", "Message traces that run.",
             value=sum(each.running for each in broker.traces.by_number.values()),
         )  # fmt: skip
+        if self.server.spans is not None:
+            yield CounterMetricFamily("hubbub_spans", "Spans made for OpenTelemetry.", value=self.server.spans.made)
         copies = CounterMetricFamily(
             "hubbub_firehose_messages", "Copies for amq.rabbitmq.trace, since it was switched on.",
             labels=["vhost", "event"],

@@ -221,6 +221,10 @@ class ObservedServer(Protocol):
         """net.stalls.Stalls: how late the loop is."""
 
     @property
+    def spans(self) -> Any:
+        """telemetry.Spans; None where there are none."""
+
+    @property
     def scraped_objects_max(self) -> int:
         """So many objects of a kind are shown one by one on a page of metrics."""
 

@@ -55,6 +55,7 @@ class ObservedCore:
         self.observed_mqtt = Observed(self.mqtt)
         self.connections_max = 100
         self.scraped_objects_max = 1000
+        self.spans: Any = None
         self.stalls = SimpleNamespace(
             counts={"reading": 1, "elsewhere": 0}, longest_s=0.5, lag_counts=[5] + [0] * 9 + [1], lag_sum_s=2.5
         )
