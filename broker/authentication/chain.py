@@ -30,6 +30,7 @@ from broker.core.undecided import Question, Undecided
 log = logging.getLogger("hubbub.authentication")
 
 REMEMBERED_MAX = 65_536
+"""Logins whose answer holds still."""
 REFUSED_MS = 1_000
 """How long it is remembered that a login was refused: until those who wait have asked again."""
 
@@ -141,9 +142,17 @@ class Chain:
         until_ms = now_ms + (REFUSED_MS if user is None else self.cache_ms)
         if user is not None and user.expires_ms:
             until_ms = min(until_ms, user.expires_ms)
-        self.answers[key] = Answer(user, reason, until_ms, is_guess)
-        while len(self.answers) > REMEMBERED_MAX:
-            self.answers.popitem(last=False)
+        self.remember(key, Answer(user, reason, until_ms, is_guess))
+
+    def remember(self, key: bytes, answer: Answer) -> None:
+        """And forget what holds no more, oldest first."""
+        answers, now_ms = self.answers, self.clock.now_ms
+        answers.pop(key, None)
+        answers[key] = answer
+        while len(answers) > REMEMBERED_MAX or next(iter(answers.values())).until_ms <= now_ms:
+            answers.popitem(last=False)
+            if not answers:
+                return
 
     async def find(self, login: Login) -> User:
         """Ask one after the other. Raises RefusedError, or UnavailableError where one that might know could not say."""

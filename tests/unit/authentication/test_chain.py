@@ -142,6 +142,16 @@ async def test_an_answer_is_believed_for_a_while(core: Core) -> None:
     assert len(directory.asked) == 2
 
 
+async def test_what_holds_no_more_is_forgotten(core: Core) -> None:
+    chain = chain_of(core, Directory("one", alice="s", bob="t"), cache_s=15)
+    await log_in(core, "alice", "s")
+    core.clock.pass_ms(16_000)
+
+    await log_in(core, "bob", "t")
+
+    assert len(chain.answers) == 1
+
+
 async def test_another_password_is_another_question(core: Core) -> None:
     chain_of(core, Directory("one", alice="s"))
 
