@@ -55,9 +55,14 @@ WITHOUT_EFFECT = {
     "ha-mode", "ha-params", "ha-sync-mode", "ha-sync-batch-size", "ha-promote-on-shutdown", "ha-promote-on-failure",
     "queue-mode", "queue-version", "queue-master-locator", "queue-leader-locator", "dead-letter-strategy",
     "max-in-memory-length", "max-in-memory-bytes", "target-group-size", "federation-upstream-set",
-    "federation-upstream",
+    "federation-upstream", "initial-cluster-size", "max-age", "stream-max-segment-size-bytes",
+    "stream-filter-size-bytes",
 }  # fmt: skip
 """Words that RabbitMQ's definitions carry and that mean nothing for one node: accepted, kept, shown, not obeyed."""
+WITHOUT_EFFECT_FOR_OPERATORS = {
+    "ha-mode", "ha-params", "ha-sync-mode", "max-in-memory-length", "max-in-memory-bytes", "target-group-size",
+    "queue-version", "queue-master-locator",
+}  # fmt: skip
 EXCHANGE_KEYS = {"alternate-exchange"}
 
 
@@ -117,7 +122,7 @@ def check_definition(definition: Mapping[str, Any], operator: bool) -> None:
     if not definition:
         raise PreconditionFailed("Validation failed\n\nno policies were provided")
     known = {word for word, key in KEYS.items() if key.for_operators or not operator}
-    unknown = sorted(definition.keys() - known - (set() if operator else WITHOUT_EFFECT))
+    unknown = sorted(definition.keys() - known - (WITHOUT_EFFECT_FOR_OPERATORS if operator else WITHOUT_EFFECT))
     if unknown:
         kind = "operator policy" if operator else "policy"
         raise PreconditionFailed(f"Validation failed\n\n[{', '.join(unknown)}] are not recognised {kind} settings")

@@ -101,6 +101,30 @@ def test_what_is_wrong_is_said(pattern, words, kind, text):
     assert text in refused.value.text
 
 
+@pytest.mark.parametrize("operator", [False, True])
+def test_what_rabbitmq_knows_is_taken_and_what_means_nothing_here_changes_nothing(vhost, operator):
+    """The words that RabbitMQ 4's `rabbit_policies` and its queue types register."""
+    limits = {"expires": 1, "message-ttl": 1, "max-length": 1, "max-length-bytes": 1, "delivery-limit": 1}
+    words = {"overflow": "reject-publish", "max-in-memory-length": 1, "max-in-memory-bytes": 1, "target-group-size": 3}
+    if not operator:
+        words |= {
+            "alternate-exchange": "x", "dead-letter-exchange": "x", "dead-letter-routing-key": "k",
+            "dead-letter-strategy": "at-least-once", "consumer-timeout": 1, "queue-mode": "lazy", "queue-version": 2,
+            "max-age": "1D", "stream-max-segment-size-bytes": 1, "stream-filter-size-bytes": 16,
+            "queue-leader-locator": "balanced", "initial-cluster-size": 3,
+        }  # fmt: skip
+    rule = Policy("p", "^q$", {**limits, **words}, apply_to="queues", priority=0, operator=operator)
+    vhost.policies.put(rule)
+
+    settings = vhost.declare_queue("q").settings
+
+    assert rule.value()["definition"] == {**limits, **words}
+    assert (settings.max_length, settings.delivery_limit, settings.overflow) == (1, 1, "reject-publish")
+    assert settings.max_priority is None
+    with pytest.raises(PreconditionFailed, match="max-priority"):
+        Policy("p", "^q$", {"max-priority": 3}, apply_to="queues", priority=0, operator=operator)
+
+
 def test_operators_may_only_limit():
     with pytest.raises(PreconditionFailed, match="dead-letter-exchange"):
         policy("o", operator=True, dead_letter_exchange="x")
