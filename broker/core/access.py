@@ -23,8 +23,8 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable
+from typing import Protocol
 
 import msgpack
 from argon2 import PasswordHasher
@@ -36,8 +36,9 @@ from broker.core.errors import AccessRefused, NotFound, PreconditionFailed
 from broker.core.events import Events
 from broker.core.login_failures import Clock, Failures
 from broker.core.scram_verifier import Verifier
+from broker.core.stored import definitions
 from broker.core.topic_access import TopicAccess
-from storage.layout import Database, definition_key, definition_prefix
+from storage.layout import Database, definition_key
 
 ARGON2ID = "argon2id"
 SALTED = {"rabbit_password_hashing_sha256": hashlib.sha256, "rabbit_password_hashing_sha512": hashlib.sha512}
@@ -47,7 +48,6 @@ DEFAULT_EXCHANGE_NAME = "amq.default"
 """The name by which permissions speak of the nameless exchange, as in RabbitMQ."""
 
 ANSWERS_MAX = 4096
-SCAN_SLICE = 1000
 
 
 class Store(Protocol):
@@ -198,33 +198,22 @@ class Access:
 
     def restore(self, default_vhost: str = "/") -> None:
         """Read all users and permissions. Where there is no user, guest/guest is made, for the machine itself."""
-        for value in self.scan("user"):
+        for value in definitions(self.store, "user"):
             tags, loopback_only = value["tags"], value["loopback_only"]
             user = User(value["name"], value["password_hash"], value["algorithm"], tags, loopback_only)
             if value.get("scram"):
                 user.scram = Verifier(*value["scram"])
             self.users[user.name] = user
-        for value in self.scan("permission"):
+        for value in definitions(self.store, "permission"):
             permitted = self.users.get(value["user"])
             if permitted is not None:
                 permission = Permission(value["configure"], value["write"], value["read"])
                 permitted.permissions[value["vhost"]] = permission
-        self.topics.restore(self.scan)
+        self.topics.restore(lambda kind: definitions(self.store, kind))
         self.generation += 1
         if not self.users:
             self.add_user("guest", b"guest", tags=("administrator",), loopback_only=True)
             self.set_permission(default_vhost, "guest", ".*", ".*", ".*")
-
-    def scan(self, kind: str) -> Iterator[dict[str, Any]]:
-        """All definitions of a kind."""
-        start, end = definition_prefix(kind)
-        while True:
-            pairs = self.store.scan(Database.DEFINITIONS, start, end, SCAN_SLICE)
-            for _, value in pairs:
-                yield msgpack.unpackb(value)
-            if len(pairs) < SCAN_SLICE:
-                return
-            start = pairs[-1][0] + b"\0"
 
     def put_user(self, user: User) -> None:
         """Write a user down with the open batch."""

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import msgpack
 
 from broker.core import definitions as restoring
+from broker.core import stored
 from broker.core.access import Access
 from broker.core.binding import EXCHANGE, QUEUE
 from broker.core.delayed import Delayed
@@ -31,13 +32,13 @@ from broker.core.vhost import VirtualHost
 from storage import layout
 from storage.interface import CallbackWaiter
 from storage.layout import Database
+from storage.scanning import every
 
 if TYPE_CHECKING:
     from broker.core.exchange import Exchange
 
 DEFAULT_VHOST = "/"
 CLEAN_SHUTDOWN_KEY = b"delivered_up_to"
-SCAN_SLICE = 10_000
 DEFINITION_KINDS = ("vhost", "policy", "operator_policy", "exchange", "queue", "binding")
 
 
@@ -89,7 +90,7 @@ class Broker:
         """Bring back what the store has: definitions, then for each queue where its messages are on disk."""
         started = time.perf_counter()
         queues: dict[int, Queue] = {}
-        definitions = {kind: list(self.definitions(kind)) for kind in DEFINITION_KINDS}
+        definitions = {kind: list(stored.definitions(self.store, kind)) for kind in DEFINITION_KINDS}
         for value in definitions["vhost"]:
             vhost = self.vhosts[value["name"]] = VirtualHost(self, value["name"])
             vhost.description, vhost.tags = value.get("description", ""), tuple(value.get("tags", ()))
@@ -112,20 +113,6 @@ class Broker:
         self.delayed.restore()
         return Restored(len(set(queues.values())), messages, time.perf_counter() - started)
 
-    def definitions(self, kind: str) -> Iterator[dict[str, Any]]:
-        """What the store has of one kind. The names are in the values: long keys are cut."""
-        for _key, value in self.scan(Database.DEFINITIONS, *layout.definition_prefix(kind)):
-            yield msgpack.unpackb(value)
-
-    def scan(self, database: Database, start: bytes, end: bytes | None) -> Iterator[tuple[bytes, bytes]]:
-        """All that the store has committed between two keys, read slice by slice."""
-        while True:
-            found = self.store.scan(database, start, end, SCAN_SLICE)
-            yield from found
-            if len(found) < SCAN_SLICE:
-                return
-            start = found[-1][0] + b"\0"
-
     def restore_messages(self, queues: dict[int, Queue]) -> int:
         """Give each queue its runs on disk; how many messages there are."""
         messages = 0
@@ -145,7 +132,7 @@ class Broker:
 
     def restore_delivery_counts(self, queues: dict[int, Queue]) -> None:
         """Tell each queue what the store knows of its messages that came back; forget where nobody counts any more."""
-        for key, value in self.scan(Database.DELIVERIES, b"", None):
+        for key, value in every(self.store, Database.DELIVERIES):
             store_id, segment, slot = layout.delivery_parts(key)
             queue = queues.get(store_id)
             if queue is not None and queue.counts_deliveries:

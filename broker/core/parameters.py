@@ -13,7 +13,8 @@ import msgpack
 
 from broker.core.errors import NotFound, PreconditionFailed
 from broker.core.events import Events
-from storage.layout import Database, definition_key, definition_prefix
+from broker.core.stored import definitions
+from storage.layout import Database, definition_key
 
 VHOST_LIMITS = ("max-connections", "max-queues")
 USER_LIMITS = ("max-connections", "max-channels")
@@ -21,7 +22,6 @@ LIMITS = ("vhost-limits", "user-limits")
 """The components under which limits are kept; they have events of their own."""
 NAMES_MAX = 10_000
 """Parameters of all kinds together."""
-SCAN_SLICE = 1000
 
 Key = tuple[str, str, str]
 
@@ -39,15 +39,8 @@ class Parameters:
 
     def restore(self) -> None:
         """Read everything."""
-        start, end = definition_prefix("parameter")
-        while True:
-            pairs = self.store.scan(Database.DEFINITIONS, start, end, SCAN_SLICE)
-            for _, packed in pairs:
-                kept = msgpack.unpackb(packed)
-                self.values[(kept["component"], kept["vhost"], kept["name"])] = kept["value"]
-            if len(pairs) < SCAN_SLICE:
-                break
-            start = pairs[-1][0] + b"\0"
+        for kept in definitions(self.store, "parameter"):
+            self.values[(kept["component"], kept["vhost"], kept["name"])] = kept["value"]
         for (component, vhost, name), value in self.values.items():
             if component == "vhost-limits":
                 self.vhost_limits[vhost] = value

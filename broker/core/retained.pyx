@@ -23,6 +23,7 @@ import heapq
 
 from storage import layout
 from storage.layout import Database
+from storage.scanning import every
 
 cdef enum:
     VALUE_VERSION = 1
@@ -39,7 +40,6 @@ ctypedef packed struct value_t:
     int64_t expiration_ms           # as published; -1: none
     int64_t expires_at_ms           # 0: never
 
-SCAN_SLICE = 10_000
 RETAINED = int(Database.RETAINED)
 STALE_DEADLINES_MIN = 64            # below this many, deadlines that have moved are not worth a clean-up
 
@@ -238,14 +238,8 @@ cdef class RetainedMessages(Contributor):
     def restore(self) -> int:
         """Read what the store has of this vhost; how many messages. Raises ValueError for what it cannot read."""
         prefix = layout.texts_key(self.vhost_name)
-        start, end = prefix, layout.prefix_end(prefix)
-        while True:
-            found = self.store.scan(RETAINED, start, end, SCAN_SLICE)
-            for _key, value in found:
-                self.restore_value(value)
-            if len(found) < SCAN_SLICE:
-                break
-            start = found[len(found) - 1][0] + b"\0"
+        for _key, value in every(self.store, RETAINED, prefix, layout.prefix_end(prefix)):
+            self.restore_value(value)
         self.set_timer()
         return self.messages
 

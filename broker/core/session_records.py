@@ -12,8 +12,7 @@ import msgpack
 
 from storage import layout
 from storage.layout import Database
-
-SCAN_SLICE = 1_000
+from storage.scanning import every
 
 
 class SessionRecords:
@@ -34,11 +33,5 @@ class SessionRecords:
 
     def all(self) -> Iterator[dict[str, Any]]:
         """Everything that was committed, the parts of a session together."""
-        start = b""
-        while True:
-            found = self.store.scan(Database.SESSIONS, start, None, SCAN_SLICE)
-            for _key, value in found:
-                yield msgpack.unpackb(value)
-            if len(found) < SCAN_SLICE:
-                return
-            start = found[-1][0] + b"\0"
+        for _key, value in every(self.store, Database.SESSIONS):
+            yield msgpack.unpackb(value)

@@ -139,7 +139,7 @@ def test_everything_about_a_message_comes_back(scene):
 
 
 def test_more_than_one_slice_is_read_back(scene, monkeypatch):
-    monkeypatch.setattr("broker.core.retained.SCAN_SLICE", 7)
+    monkeypatch.setattr("storage.scanning.SLICE", 7)
     for number in range(50):
         scene.keep(b"topic.%d" % number, b"x")
     scene.restart()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from broker.core.errors import AccessRefused
+from broker.core.stored import definitions
 from storage.layout import Database
 from storage.memory_store import MemoryStore
 from tests.support.peer import Core
@@ -111,7 +112,7 @@ def test_groups_that_nobody_claims_after_a_restart_go_for_good(core):
     assert names(restarted) == ["$share/g/a.*", "ordinary"]
 
     restarted.commit()
-    assert len(list(restarted.broker.definitions("binding"))) == 1
+    assert len(list(definitions(restarted.store, "binding"))) == 1
     restarted.crash()
 
 
