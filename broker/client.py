@@ -41,6 +41,7 @@ from broker.core.errors import (
 from broker.core.events import INTERNAL_USER, split_address
 from broker.core.local import COMPLETE, DISCARD, REQUEUE, Delivery, LocalConsumer, LocalPublisher
 from broker.core.message import Message
+from broker.core.peers import host_of, is_loopback
 from broker.core.properties import encode_properties
 from broker.core.topic_access import TopicRightsOf
 from broker.core.undecided import Undecided
@@ -81,7 +82,7 @@ def log_in(broker: Broker, name: str, password: bytes, *, vhost: str, peer: str,
     Raises AccessRefused, InvalidPath, Undecided.
     """
     try:
-        user = broker.access.authenticate(name, password, is_loopback(peer), peer.rpartition(":")[0])
+        user = broker.access.authenticate(name, password, is_loopback(peer), host_of(peer))
     except AccessRefused as error:
         _tell_login(broker, name, peer, "PLAIN", error.text)
         raise
@@ -92,7 +93,7 @@ def log_in(broker: Broker, name: str, password: bytes, *, vhost: str, peer: str,
 
 def admit(broker: Broker, name: str, *, vhost: str, peer: str, number: int = 0) -> Client:
     """The same without a password, for whom the operator lets in so. Raises AccessRefused, InvalidPath."""
-    user = broker.access.admit_external(name, is_loopback(peer), peer.rpartition(":")[0])
+    user = broker.access.admit_external(name, is_loopback(peer), host_of(peer))
     user.may_access(vhost)
     _tell_login(broker, name, peer, "ANONYMOUS")
     return _client_of(user, broker, vhost, number)
@@ -112,11 +113,6 @@ def _client_of(user: User, broker: Broker, vhost: str, number: int) -> Client:
     if vhost in broker.vhosts and not user.may_access(vhost):
         raise AccessRefused(f"access to vhost '{vhost}' refused for user '{user.name}'")
     return Client(broker, vhost=vhost, user=user, number=number)
-
-
-def is_loopback(peer: str) -> bool:
-    """True for a peer on this machine."""
-    return peer.startswith(("127.", "[::1]", "[::ffff:127.", "unix:"))
 
 
 class Client:
@@ -484,6 +480,5 @@ __all__ = [
     "TableError",
     "Undecided",
     "admit",
-    "is_loopback",
     "log_in",
 ]

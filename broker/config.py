@@ -64,7 +64,8 @@ class Memory(Section, frozen=True):
 class Amqp(Section, frozen=True):
     """The AMQP 0-9-1 listeners."""
 
-    address: str = "0.0.0.0"
+    address: str = "::"
+    """`::` takes IPv4 as well; `0.0.0.0` is IPv4 alone."""
     port: Port | None = 5672
     """Null: no plain listener."""
     tls_port: Port | None = None
@@ -82,7 +83,8 @@ class Amqp(Section, frozen=True):
 class WebSocket(Section, frozen=True):
     """The WebSocket listeners: MQTT under `/ws`, AMQP under `/amqp`, the native dialect under `/hubbub`."""
 
-    address: str = "0.0.0.0"
+    address: str = "::"
+    """`::` takes IPv4 as well; `0.0.0.0` is IPv4 alone."""
     port: Port | None = 15675
     """Null: no plain listener."""
     tls_port: Port | None = None

@@ -67,7 +67,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Logins, and questions about rights, that wait for a backend outside of the broker; one more is refused."""
 
     # ── MQTT ──────────────────────────────────────────────────────────────────────────────────────────────────────
-    mqtt_receive_max: int = 65_535
+    mqtt_receive_max: int = 32_768
     """QoS 1 and 2 messages of one client that are not yet acknowledged to it."""
     mqtt_inflight_max: int = 1_024
     """… and to one client that it has not yet acknowledged; a client may ask for fewer. Below 32768."""

@@ -12,7 +12,8 @@ from broker.sections import MqttAcl, Port, Section
 class Mqtt(Section, frozen=True):
     """The MQTT listeners: 3.1, 3.1.1 and 5 on the same port."""
 
-    address: str = "0.0.0.0"
+    address: str = "::"
+    """`::` takes IPv4 as well; `0.0.0.0` is IPv4 alone."""
     port: Port | None = 1883
     """Null: no plain listener."""
     tls_port: Port | None = None

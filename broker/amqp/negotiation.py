@@ -252,7 +252,7 @@ class Negotiation:
         connection.write(OPEN_OK)
 
     def on_update_secret(self, new_secret: bytes, reason: str) -> None:
-        """New credentials on a live connection (RabbitMQ): they must be the same user's, and right."""
+        """New credentials on a live connection (RabbitMQ): those of a token or of another backend must be right."""
         connection = self.connection
         assert self.mechanism is not None
         try:

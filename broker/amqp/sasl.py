@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from broker.core.certificate_login import name_in
 from broker.core.errors import AccessRefused, TableError
+from broker.core.peers import host_of, is_loopback
 from broker.core.properties import decode_table
 
 if TYPE_CHECKING:
@@ -31,7 +32,13 @@ class Mechanism:
         raise NotImplementedError
 
     def update_secret(self, secret: bytes) -> User:
-        """The same user, by new credentials. Raises AccessRefused, Undecided."""
+        """The same user, by new credentials. Raises AccessRefused, Undecided.
+
+        A user of the store has nothing that runs out, so the secret is not looked at, as in RabbitMQ.
+        """
+        known: User = self.connection.user
+        if self.connection.broker.access.users.get(known.name) is known:
+            return known
         user: User = self.authenticate(self.user_name, secret)
         if user.name != self.connection.user.name:
             raise AccessRefused("not allowed to change the user")
@@ -118,13 +125,3 @@ def offered(connection: AmqpConnection) -> str:
     if connection.tls is not None and connection.tls.getpeercert():
         names = "EXTERNAL " + names
     return names + " ANONYMOUS" if connection.endpoint.anonymous_user else names
-
-
-def is_loopback(peer: str) -> bool:
-    """True for a peer on this machine."""
-    return peer.startswith(("127.", "[::1]", "[::ffff:127.", "unix:"))
-
-
-def host_of(peer: str) -> str:
-    """A peer without its port."""
-    return peer.rpartition(":")[0]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from broker.core.certificate_login import name_in
 from broker.core.errors import AccessRefused, LimitExceeded
 from broker.core.events import tell_login
+from broker.core.peers import host_of, is_loopback
 from broker.mqtt import ending, review, rights, will
 from broker.mqtt.authentication import Authentication, Mechanism, Step
 from broker.mqtt.oauthbearer import OAuthBearer
@@ -188,16 +189,6 @@ def vhost_and_user(username: str, vhost_name: str) -> tuple[str, str]:
     """`vhost:user`, split at the last colon (RabbitMQ); without one the listener's vhost."""
     named, colon, user = username.rpartition(":")
     return (named, user) if colon else (vhost_name, username)
-
-
-def host_of(peer: str) -> str:
-    """A peer without its port."""
-    return peer.rpartition(":")[0]
-
-
-def is_loopback(peer: str) -> bool:
-    """True for a peer on this machine."""
-    return peer.startswith(("127.", "[::1]", "[::ffff:127.", "unix:"))
 
 
 def expiry_of(interval_s: int) -> int | None:

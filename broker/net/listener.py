@@ -41,13 +41,16 @@ class Listener:
 
 
 def join_address(address: str, port: int) -> str:
-    """`127.0.0.1:5672`, `[::1]:5672`."""
+    """`127.0.0.1:5672`, `[::1]:5672`; IPv4 that came through an IPv6 socket is IPv4."""
+    address = address.removeprefix("::ffff:") if "." in address else address
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def listen(name: str, address: str, port: int, *, backlog: int, tls: ssl.SSLContext | None = None) -> Listener:
-    """Bind and listen; port 0 takes one that is free. `::` takes IPv4 as well. ListenError."""
+    """Bind and listen; port 0 takes one that is free. `::` takes IPv4, too, alone without IPv6. ListenError."""
     listening: socket.socket | None = None
+    if address == "::" and not has_ipv6():
+        address = "0.0.0.0"
     try:
         family, kind, protocol, _, target = socket.getaddrinfo(
             address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
@@ -64,6 +67,16 @@ def listen(name: str, address: str, port: int, *, backlog: int, tls: ssl.SSLCont
             listening.close()
         raise ListenError(_explain(name, address, port, error)) from None
     return Listener(name, listening, tls)
+
+
+def has_ipv6() -> bool:
+    """Whether this machine has IPv6: containers often have none, whatever Python was compiled with."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
 
 
 def _explain(name: str, address: str, port: int, error: OSError) -> str:

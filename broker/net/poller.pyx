@@ -81,6 +81,7 @@ cdef extern from "<netinet/in.h>" nogil:
     enum:
         IPPROTO_TCP
         INET6_ADDRSTRLEN
+    int IN6_IS_ADDR_V4MAPPED(const in6_addr* address)
     uint16_t ntohs(uint16_t value)
 
 cdef extern from "<netinet/tcp.h>" nogil:
@@ -112,9 +113,12 @@ cdef str peer_name(sockaddr_storage* address):
     cdef char text[INET6_ADDRSTRLEN]
     cdef sockaddr_in* v4 = <sockaddr_in*>address
     cdef sockaddr_in6* v6 = <sockaddr_in6*>address
-    cdef const uint8_t* octets
+    cdef const uint8_t* octets = NULL
     if address.ss_family == AF_INET:
         octets = <const uint8_t*>&v4.sin_addr
+    elif address.ss_family == AF_INET6 and IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr):
+        octets = <const uint8_t*>&v6.sin6_addr + 12
+    if octets != NULL:          # `sin_port` and `sin6_port` are at the same place
         return f"{octets[0]}.{octets[1]}.{octets[2]}.{octets[3]}:{ntohs(v4.sin_port)}"
     if address.ss_family == AF_INET6 and inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof(text)) != NULL:
         return f"[{text.decode('ascii')}]:{ntohs(v6.sin6_port)}"

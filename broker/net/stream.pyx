@@ -18,6 +18,8 @@ from broker.net.turn cimport Link, Turn
 from broker.wire.buffers cimport BufferPool
 from broker.wire.connection cimport Connection
 
+from broker.net.listener import join_address
+
 cdef extern from "Python.h":
     bytes PyBytes_FromStringAndSize(char* data, Py_ssize_t size)
 
@@ -149,7 +151,7 @@ cdef class StreamLink(Link):
         connection.tls = transport.get_extra_info("ssl_object")
         if not self.peer:
             host, port = (transport.get_extra_info("peername") or ("", 0))[:2]
-            self.peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            self.peer = join_address(host, port)
         self.open(connection, self.peer, str(self.listener))
 
     def get_buffer(self, size_hint):

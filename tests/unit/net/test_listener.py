@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from broker.net.listener import ListenError, listen, port_holder
+from broker.net.listener import ListenError, join_address, listen, port_holder
 
 
 def test_a_free_port_is_found_and_told() -> None:
@@ -33,3 +33,19 @@ def test_a_taken_port_is_named_with_who_holds_it() -> None:
 def test_an_address_that_is_not_ours_is_named() -> None:
     with pytest.raises(ListenError, match=r"amqp: cannot listen on 192\.0\.2\.1:5672: "):
         listen("amqp", "192.0.2.1", 5672, backlog=5)
+
+
+def test_every_address_is_ipv6_with_ipv4_and_peers_are_named_as_they_are() -> None:
+    listener = listen("amqp", "::", 0, backlog=5)
+    with socket.create_connection(("127.0.0.1", listener.port), timeout=5) as peer:
+        accepted, address = listener.listening.accept()
+        accepted.close()
+        assert join_address(*address[:2]) == join_address(*peer.getsockname())
+    listener.close()
+
+
+def test_every_address_is_ipv4_alone_where_there_is_no_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("broker.net.listener.has_ipv6", lambda: False)
+    listener = listen("amqp", "::", 0, backlog=5)
+    assert str(listener) == f"0.0.0.0:{listener.port}"
+    listener.close()

@@ -47,6 +47,24 @@ async def test_names_of_peer_and_listener(make_edge: MakeEdge) -> None:
     assert edge.poller.connections() == [connection]
 
 
+async def test_ipv4_that_comes_through_an_ipv6_socket_is_ipv4(make_edge: MakeEdge) -> None:
+    edge = make_edge()
+    made: list[Recorder] = []
+
+    def make(listener: object) -> Recorder:
+        made.append(Recorder())
+        return made[-1]
+
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as listening:
+        listening.setblocking(False)
+        edge.poller.listen(listening.fileno(), "[::]", make)
+        _, writer = await asyncio.open_connection("127.0.0.1", listening.getsockname()[1])
+        await until(lambda: len(made) == 1)
+        assert made[0].peer == "{}:{}".format(*writer.get_extra_info("sockname"))
+        edge.poller.stop_listening()
+        writer.close()
+
+
 async def test_an_idle_connection_owns_no_buffer(make_edge: MakeEdge) -> None:
     edge = make_edge(Echo)
     reader, writer, _ = await edge.connect()
