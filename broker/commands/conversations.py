@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 import click
 
-from broker.commands.api import Api, asks_broker, vhost_option
+from broker.commands.api import Api, asks_broker, json_option, vhost_option
 from broker.commands.clients import over_amqp, over_mqtt, over_websocket
 from broker.commands.clients.place import Place, Received, Reception, as_json, as_line, octets_of
 
@@ -73,15 +74,18 @@ def subscribe(api: Api, topic_filter: str, qos: int, protocol: str, reception: R
 @click.option("--retain", is_flag=True, help="Kept for those who subscribe later.")
 @click.option("--protocol", type=click.Choice(("ws", "mqtt")), default="ws", show_default=True)
 @vhost_option
+@json_option
 @asks_broker
-def publish_topic(api: Api, topic: str, payload: str, qos: int, retain: bool, protocol: str, vhost: str) -> None:
+def publish_topic(
+    api: Api, topic: str, payload: str, qos: int, retain: bool, protocol: str, vhost: str, as_json: bool
+) -> None:
     """Publish PAYLOAD to an MQTT topic; - reads it from standard input. It is accepted when this returns."""
     place, body = Place(api, vhost), octets_of(payload)
     if protocol == "mqtt":
         over_mqtt.publish(place, topic, body, qos, retain)
     else:
         over_websocket.publish(place, {"topic": topic}, body, {}, retain=retain)
-    click.echo("published")
+    click.echo(json.dumps({"published": True}) if as_json else "published")
 
 
 COMMANDS = (consume, subscribe, publish_topic)

@@ -14,10 +14,12 @@ from typing import Any
 
 import click
 
-from broker.commands.api import Api, CommandFailed, asks_broker, path_of
+from broker.commands.api import Api, CommandFailed, asks_broker, json_option, path_of
 from broker.commands.progress import progress
 
 Row = dict[str, Any]
+Rows = list[tuple[str, Row]]
+"""With their sections."""
 
 # In the order in which they may be added; what is removed goes in the reverse.
 SECTIONS: dict[str, tuple[str, ...]] = {
@@ -63,8 +65,9 @@ def export_definitions(api: Api, file: Path) -> None:
 @click.argument("file", type=click.File())
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
 @click.option("--prune", is_flag=True, help="Also remove what FILE does not have.")
+@json_option
 @asks_broker
-def import_definitions(api: Api, file: Any, dry_run: bool, prune: bool) -> None:
+def import_definitions(api: Api, file: Any, dry_run: bool, prune: bool, as_json: bool) -> None:
     """Bring the broker to what FILE says; - for standard input."""
     try:
         wanted = json.load(file)
@@ -74,13 +77,7 @@ def import_definitions(api: Api, file: Any, dry_run: bool, prune: bool) -> None:
         raise CommandFailed(f"{file.name}: expected an object of definitions")
     found, wanted = unfolded(api.get("definitions")), unfolded(wanted)
     added, changed, extra = difference(found, wanted)
-    for sign, rows in (("+", added), ("~", changed), ("-", extra if prune else [])):
-        for section, row in rows:
-            click.echo(f"{sign} {section[:-1].replace('_', ' ')} {title(section, row)}")
-    if extra and not prune:
-        click.echo(f"{len(extra)} more are there and not in the file; --prune would remove them")
-    if not (added or changed or (extra and prune)):
-        click.echo("nothing to change")
+    say_difference(added, changed, extra, prune, as_json)
     if dry_run:
         return
     parts = list(pieces(wanted))
@@ -90,6 +87,22 @@ def import_definitions(api: Api, file: Any, dry_run: bool, prune: bool) -> None:
             advance(count)
     if prune:
         remove(api, extra)
+
+
+def say_difference(added: Rows, changed: Rows, extra: Rows, prune: bool, as_json: bool) -> None:
+    """What an import does, or would do."""
+    removed = extra if prune else []
+    if as_json:
+        found = {"added": added, "changed": changed, "removed": removed, "kept": [] if prune else extra}
+        click.echo(json.dumps({word: [{section: row} for section, row in rows] for word, rows in found.items()}))
+        return
+    for sign, rows in (("+", added), ("~", changed), ("-", removed)):
+        for section, row in rows:
+            click.echo(f"{sign} {section[:-1].replace('_', ' ')} {title(section, row)}")
+    if extra and not prune:
+        click.echo(f"{len(extra)} more are there and not in the file; --prune would remove them")
+    if not (added or changed or removed):
+        click.echo("nothing to change")
 
 
 def pieces(document: Row) -> Iterator[tuple[Row, int]]:
@@ -124,11 +137,11 @@ def key_of(section: str, row: Row) -> tuple[str, ...]:
     )
 
 
-def difference(found: Row, wanted: Row) -> tuple[list[tuple[str, Row]], ...]:
+def difference(found: Row, wanted: Row) -> tuple[Rows, Rows, Rows]:
     """(added, changed, extra): rows with their section, in the order of SECTIONS."""
-    added: list[tuple[str, Row]] = []
-    changed: list[tuple[str, Row]] = []
-    extra: list[tuple[str, Row]] = []
+    added: Rows = []
+    changed: Rows = []
+    extra: Rows = []
     for section in SECTIONS:
         here = {key_of(section, row): row for row in found.get(section, [])}
         there = {key_of(section, row): row for row in wanted.get(section, [])}

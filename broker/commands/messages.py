@@ -20,9 +20,10 @@ from broker.commands.tables import show
 @click.option("--properties", default="{}", help="JSON: '{\"delivery_mode\": 2}'.")
 @click.option("--protocol", type=click.Choice(("http", "ws", "amqp")), default="http", show_default=True)
 @vhost_option
+@json_option
 @asks_broker
 def publish(
-    api: Api, exchange: str, routing_key: str, payload: str, properties: str, protocol: str, vhost: str
+    api: Api, exchange: str, routing_key: str, payload: str, properties: str, protocol: str, vhost: str, as_json: bool
 ) -> None:
     """Publish one message; EXCHANGE amq.default is the nameless one. It is accepted when this returns.
 
@@ -32,10 +33,13 @@ def publish(
         client = over_amqp if protocol == "amqp" else over_websocket
         target = {"exchange": "" if exchange == "amq.default" else exchange, "routing_key": routing_key}
         client.publish(Place(api, vhost), target, octets_of(payload), properties_of(properties))
-        click.echo("published")
+        click.echo(json.dumps({"published": True}) if as_json else "published")
         return
     routed = published(api, exchange, routing_key, payload, properties, vhost)
-    click.echo("published" if routed else "published, and nobody wanted it")
+    if as_json:
+        click.echo(json.dumps({"published": True, "routed": routed}))
+    else:
+        click.echo("published" if routed else "published, and nobody wanted it")
 
 
 def published(api: Api, exchange: str, routing_key: str, payload: str, properties: str, vhost: str) -> bool:
@@ -79,12 +83,13 @@ def get(api: Api, queue: str, count: int, keep: bool, vhost: str, as_json: bool)
 @click.command()
 @click.argument("queue")
 @vhost_option
+@json_option
 @asks_broker
-def purge(api: Api, queue: str, vhost: str) -> None:
+def purge(api: Api, queue: str, vhost: str, as_json: bool) -> None:
     """Remove every ready message of QUEUE."""
     ready = api.get(path_of("queues", vhost, queue))["messages_ready"]
     api.delete(path_of("queues", vhost, queue, "contents"))
-    click.echo(f"{ready} messages removed")
+    click.echo(json.dumps({"removed": ready}) if as_json else f"{ready} messages removed")
 
 
 COMMANDS = (publish, get, purge)

@@ -154,3 +154,18 @@ def test_bash_is_told_what_fits(words: str, expected: str) -> None:
     done = CliRunner().invoke(main, [], env=environment, prog_name="hubbub", complete_var="_HUBBUB_COMPLETE")
 
     assert expected in done.output
+
+
+async def test_scripts_get_json_from_what_changes_something(run: Run, core: Core, tmp_path: Path) -> None:
+    await run("declare", "queue", "q")
+    published = json.loads((await run("publish", "amq.default", "q", "m", "--json")).output)
+    assert published == {"published": True, "routed": True}
+    assert json.loads((await run("publish", "amq.topic", "x", "m", "--json")).output)["routed"] is False
+    assert json.loads((await run("purge", "q", "--json")).output) == {"removed": 1}
+    file = tmp_path / "definitions.json"
+    file.write_text(json.dumps({"queues": [{"vhost": "/", "name": "new", "durable": True, "arguments": {}}]}))
+    plan = json.loads((await run("definitions", "import", str(file), "--dry-run", "--json")).output)
+
+    assert [row["queues"]["name"] for row in plan["added"]] == ["new"]
+    assert [row["queues"]["name"] for row in plan["kept"]] == ["q"]
+    assert plan["changed"] == plan["removed"] == []
