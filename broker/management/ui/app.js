@@ -9,7 +9,7 @@ import { keyboard } from "./keys.js"
 import { morph } from "./morph.js"
 import { GROUPS, PAGES } from "./pages.js"
 import { theme } from "./theme.js"
-import { empty } from "./widgets.js"
+import { empty, heading } from "./widgets.js"
 
 const REFRESH_MS = 3000
 const MESSAGE_MS = 8000
@@ -98,7 +98,7 @@ async function render() {
     const gone = error instanceof TypeError
     say(gone ? "The broker does not answer." : error.message, true)
     find("message").dataset.lost = true
-    if (drawn !== location.hash.split("?")[0]) draw("", element("div", {}, empty(error.message, "It may be gone, or not yours to see.")))
+    if (drawn !== location.hash.split("?")[0]) draw("", element("div", {}, heading(page.title), empty(error.message, "It may be gone, or not yours to see.")))
   }
   menu(page)
   if (!document.hidden) waiting = setTimeout(render, Math.max(page.every ?? REFRESH_MS, REST * (performance.now() - began)))

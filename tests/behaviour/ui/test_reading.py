@@ -186,19 +186,28 @@ async def test_a_hidden_tab_asks_nothing(ui: WebUi) -> None:
     assert await ui.page.evaluate("asked === 2 && timers[0] >= 3000")
 
 
-async def test_a_user_who_may_only_watch_is_offered_nothing_else(address: str, browser: Browser, ui: WebUi) -> None:
+@pytest.mark.parametrize("tag", ["monitoring", "policymaker", "management"])
+async def test_a_user_is_offered_only_pages_that_it_may_see(
+    address: str, browser: Browser, ui: WebUi, tag: str
+) -> None:
     await ui.go("Users")
     await ui.click("New user")
-    await ui.fill("New user", name="watcher", password="watcher", tags="monitoring")
-    await ui.said("User watcher is saved")
+    await ui.fill("New user", name=tag, password=tag, tags=tag)
+    await ui.follow(tag)
+    await ui.click("Set permission")
+    await ui.fill(f"Permission of {tag}")
+    await ui.said(f"Permission of {tag} is set")
 
-    async with web_ui(browser, address, "watcher") as watching:
-        await watching.shows("Messages per second")
-        titles = await watching.page.evaluate("[...document.querySelectorAll('nav a')].map(each => each.textContent)")
+    async with web_ui(browser, address, tag) as restricted:
+        await restricted.shows("Messages per second")
+        titles = await restricted.page.evaluate("[...document.querySelectorAll('nav a')].map(each => each.textContent)")
         assert "Users" not in titles
-        assert "Queues" in titles
-        await watching.open("users")
-        await watching.said("Not administrator user")
+        for title in titles:
+            await restricted.go(title)
+            refusal = await restricted.page.evaluate("document.querySelector('#message.bad')?.textContent")
+            assert not refusal, f"{title}: {refusal}"
+        await restricted.open("users")
+        await restricted.said("Not administrator user")
 
 
 async def test_what_is_gone_and_a_broker_that_stops_are_said(ui: WebUi) -> None:
