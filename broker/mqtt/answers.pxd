@@ -27,7 +27,9 @@ cdef class Answers(Publisher):
     cdef size_t head
     cdef readonly size_t count          # promised, and not yet said
     cdef size_t failures                # … of them refusals that MQTT 5 is told the reason of
-    cdef readonly size_t received       # … of them PUBACK and PUBREC: what the receive maximum counts
+    # What the receive maximum counts: messages of this connection to which neither PUBACK, PUBCOMP nor a refusal was
+    # said [MQTT-3.3.4-7]. Fewer where PUBCOMP answered what came by an earlier connection.
+    cdef readonly size_t unfinished
 
     # `kind`: packet type of the answer; `outcome` as of core.target: STORED waits, REFUSED becomes a failure.
     cdef int promise(self, int kind, uint32_t packet_id, int reason, int outcome) except -1

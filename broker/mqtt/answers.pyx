@@ -4,7 +4,7 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 
 from broker.core.publisher cimport Publisher, last_awaited
-from broker.mqtt.codec cimport PUBACK, PUBREC, PUBREL, store32
+from broker.mqtt.codec cimport PUBACK, PUBCOMP, PUBREC, PUBREL, store32
 from broker.mqtt.session cimport Session
 from broker.wire.output cimport Output, output_room, output_written
 
@@ -40,7 +40,7 @@ cdef class Answers(Publisher):
             <uint32_t>reason << 24 | <uint32_t>kind << 16 | packet_id
         self.count += 1
         self.failures += self.is_5 and reason >= FAILURE
-        self.received += kind == PUBACK or kind == PUBREC
+        self.unfinished += kind == PUBACK or kind == PUBREC
         self.count_published(outcome)
         return 0
 
@@ -86,7 +86,9 @@ cdef inline uint32_t take_first(Answers answers) noexcept:
     cdef uint32_t kind = answer >> 16 & 15
     answers.head = (answers.head + 1) & (answers.capacity - 1)
     answers.count -= 1
-    answers.received -= kind == PUBACK or kind == PUBREC
+    if answers.unfinished and (kind == PUBACK or (kind == PUBREC and answer >> 24 >= FAILURE)
+                               or (kind == PUBCOMP and answer >> 24 == 0)):
+        answers.unfinished -= 1
     return answer
 
 

@@ -27,6 +27,7 @@ cdef enum:
     STREAMED_MIN = 16384            # a payload from this size on is taken in pieces as it comes
     NO_MATCHING_SUBSCRIBERS = 0x10
     ID_NOT_FOUND = 0x92
+    PACKET_IDS = 65535
 
 PROTOCOLS = {3: "MQTT 3-1", 4: "MQTT 3-1-1", 5: "MQTT 5-0"}
 
@@ -198,6 +199,8 @@ cdef class MqttConnection(Connection):
     cdef int need_answers(self) except -1:
         if self.answers is None:
             self.answers = Answers(self, self.output, self.session, self.store, self.counters, self.version == 5)
+            if self.version != 5:
+                self.receive_maximum = PACKET_IDS           # MQTT 3 knows no other bound
         return 0
 
     # ── acknowledgements ──────────────────────────────────────────────────────────────────────────────────────────
@@ -423,11 +426,12 @@ cdef inline bint may_publish(MqttConnection connection, publish_t* publish) exce
     if publish.qos == 0:
         return True
     connection.need_answers()
-    if connection.answers.received >= connection.receive_maximum:       # [MQTT-3.3.4-7]
+    if connection.answers.unfinished >= connection.receive_maximum:     # [MQTT-3.3.4-7]
         raise MqttError(Reason.RECEIVE_MAXIMUM_EXCEEDED, "more messages than the receive maximum allows")
     if publish.qos == 2 and has_received(connection.session, publish.packet_id):
         connection.counters.duplicates_received += 1                    # [MQTT-4.3.3-10] taken before
         connection.answers.promise(PUBREC, publish.packet_id, 0, STORED if connection.session.is_stored else 0)
+        connection.answers.unfinished -= 1                              # it counts already
         return False
     return True
 

@@ -100,6 +100,26 @@ def test_more_unacknowledged_publishes_than_was_agreed(make_core: MakeCore) -> N
     assert mqtt.refusals == {("DISCONNECT", "receive maximum exceeded"): 1}
 
 
+def test_a_message_of_qos_2_counts_in_the_receive_maximum_until_it_is_complete(make_core: MakeCore) -> None:
+    mqtt = MqttPeers(make_core(mqtt_receive_max=2))
+    peer = mqtt.enter()
+    for number in range(1, 9):  # [MQTT-3.3.4-7]; one is complete before the one after the next comes
+        assert [each.name for each in peer.ask(codec.publish(V5, "t", b"m", qos=2, packet_id=number))] == ["pubrec"]
+        if number > 1:
+            peer.ask(codec.ack(codec.PUBREL, number - 1))
+    again = codec.publish(V5, "t", b"m", qos=2, packet_id=8, dup=True)
+    assert [each.name for each in peer.ask(again * 3)] == ["pubrec"] * 3
+    assert [each.name for each in peer.ask(codec.publish(V5, "t", b"m", qos=1, packet_id=9))] == ["puback"]
+    assert [each.name for each in peer.ask(codec.publish(V5, "t", b"m", qos=2, packet_id=10))] == ["pubrec"]
+    assert peer.ask(codec.publish(V5, "t", b"m", qos=1, packet_id=11))[-1].reason == 0x93
+
+
+def test_mqtt_3_knows_no_receive_maximum(make_core: MakeCore) -> None:
+    peer = MqttPeers(make_core(mqtt_receive_max=2)).enter(version=V311)
+    for number in range(1, 9):
+        assert [each.name for each in peer.ask(codec.publish(V311, "t", b"m", qos=2, packet_id=number))] == ["pubrec"]
+
+
 def test_no_more_is_under_way_to_a_client_than_the_operator_allows(make_core: MakeCore) -> None:
     mqtt = MqttPeers(make_core(mqtt_inflight_max=2))
     peer, publisher = mqtt.enter(), mqtt.enter()
