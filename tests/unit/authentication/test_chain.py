@@ -99,6 +99,9 @@ async def test_users_of_the_store_come_in_at_once_where_they_are_first(core: Cor
     chain_of(core, Internal(core.broker.access), Directory("other", dave="his"))
 
     assert core.broker.access.authenticate("carol", b"hers", False, "10.0.0.1").name == "carol"
+    assert core.broker.access.admit_external("carol", False).name == "carol"
+    with pytest.raises(AccessRefused, match="only connect via localhost"):
+        core.broker.access.admit_external("guest", False)
     assert (await log_in(core, "dave", "his")).name == "dave"
 
 

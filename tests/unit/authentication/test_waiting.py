@@ -169,6 +169,27 @@ def test_what_comes_behind_connect_waits_for_it(inside: MqttInProcess, others: O
     assert inside.mqtt.counters.packets_received == 3
 
 
+@pytest.mark.parametrize(
+    ("internal", "tokens", "method_name", "is_offered"),
+    [
+        (True, False, "SCRAM-SHA-256", True),
+        (False, True, "SCRAM-SHA-256", False),  # which only the store's users have
+        (True, True, "OAUTHBEARER", True),
+        (True, False, "OAUTHBEARER", False),
+    ],
+)
+def test_a_method_of_authentication_is_offered_where_somebody_takes_it(
+    inside: MqttInProcess, others: Others, internal: bool, tokens: bool, method_name: str, is_offered: bool
+) -> None:
+    others.asks_internal, others.takes_tokens = internal, tokens
+    client = inside.arrive(mqtt_codec.V5)
+
+    client.hear(mqtt_codec.connect(mqtt_codec.V5, "client", properties={"authentication_method": method_name}))
+
+    (answer,) = client.talk()
+    assert (answer.name, answer.reason) == (("auth", 0x18) if is_offered else ("connack", 0x8C))
+
+
 def test_all_filters_are_asked_about_before_one_is_subscribed_to(inside: MqttInProcess, others: Others) -> None:
     client = inside.arrive(mqtt_codec.V5)
     client.hear(connect())
