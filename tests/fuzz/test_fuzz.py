@@ -55,7 +55,7 @@ def test_conversations_reach_the_broker_s_corners() -> None:
 @pytest.mark.parametrize(("target", "version"), [("mqtt_3_1", 3), ("mqtt_3_1_1", 4), ("mqtt_5", 5)])
 def test_mqtt_conversations_reach_the_broker_s_corners(target: str, version: int) -> None:
     engine = Engine(target, seed=2)
-    seen = engine.fuzz(60.0, executions_max=300).seen
+    seen = engine.fuzz(60.0, executions_max=600).seen
     names = ["connack 0", "puback 0", "pubrec 0", "pubcomp 0", "suback 0", "unsuback 0", "publish 0", "pingresp 0"]
     assert {f"{version} {name}" for name in names} <= seen
     # Client B is of MQTT 5 in every script but the last, where A is.

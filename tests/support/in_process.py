@@ -19,9 +19,9 @@ from broker.amqp.endpoint import Endpoint
 from broker.core.broker import Broker
 from broker.core.clock import ManualClock
 from broker.limits import Limits
-from broker.wire.output import Output
 from storage.memory_store import MemoryStore
 from tests.support import amqp_codec as codec
+from tests.support.fed import Fed
 
 CHANNEL_MAX = 2047
 HEADER_AND_START_OK = codec.PROTOCOL_HEADER + codec.encode_frame(
@@ -102,35 +102,18 @@ def parse(said: bytes, frame_max: int) -> Iterator[Said]:
             raise BrokenBrokerError(f"a frame of type {frame_type}")
 
 
-class Client:
-    """One connection, and what an edge would keep for it."""
+class Client(Fed):
+    """One AMQP connection."""
+
+    inside: InProcess
 
     def __init__(self, inside: InProcess) -> None:
-        self.inside = inside
-        self.connection = AmqpConnection(inside.broker, inside.endpoint)
-        self.connection.attach(Output())
-        self.connection.peer = "127.0.0.1:5000"
-        self.connection.opened()
-        self.kept = b""
-        self.is_lost = False
+        super().__init__(inside, AmqpConnection(inside.broker, inside.endpoint), "127.0.0.1:5000")
         self.said = bytearray()
-
-    def hear(self, received: bytes) -> None:
-        """Received bytes; what rests for the store goes on after a commit."""
-        self.kept += received
-        while self.kept and not self.is_over:
-            taken = 0 if self.connection.is_resting else self.connection.feed(self.kept)
-            self.kept = self.kept[taken:]
-            if self.connection.is_resting:
-                self.inside.commit()
-                if self.connection.is_resting:
-                    return
-            elif taken == 0:
-                return
 
     @property
     def is_over(self) -> bool:
-        """Nothing more is read: closed by either side."""
+        """See `Fed`."""
         return self.is_lost or self.connection.state == CLOSED or bool(self.connection.output.is_closed)
 
     def take(self) -> bytes:
@@ -143,13 +126,6 @@ class Client:
     def talk(self) -> list[Said]:
         """What the broker has said since the last call."""
         return list(parse(self.take(), self.connection.frame_max))
-
-    def lose(self, reason: str = "closed by peer") -> None:
-        """The socket is gone."""
-        if not self.is_lost:
-            self.is_lost = True
-            self.connection.output.abort()
-            self.connection.lost(reason)
 
 
 class Alarmed(logging.Handler):

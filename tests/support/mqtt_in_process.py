@@ -6,14 +6,17 @@ broker's fault: `BrokenBrokerError`.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from broker.config import Mqtt
+from broker.core.broker import Broker
 from broker.limits import Limits
 from broker.mqtt.connection import MqttConnection
 from broker.mqtt.ending import CLOSED
 from broker.mqtt.endpoint import Endpoint
-from broker.wire.output import Output
 from storage.memory_store import MemoryStore
 from tests.support import mqtt_codec as codec
+from tests.support.fed import Committing, Fed
 from tests.support.in_process import BrokenBrokerError, InProcess
 
 
@@ -33,37 +36,32 @@ class MqttInProcess(InProcess):
         return MqttClient(self, version, peer)
 
 
-class MqttClient:
+class MqttBroker(Committing, Protocol):
+    """What a client is made in: `MqttInProcess`, `mqtt_peer.MqttPeers`."""
+
+    @property
+    def broker(self) -> Broker:
+        """The core."""
+
+    @property
+    def mqtt(self) -> Endpoint:
+        """What all clients share."""
+
+
+class MqttClient(Fed):
     """One connection, and what an edge would keep for it. `version`: how to read what the broker says."""
 
-    def __init__(self, inside: MqttInProcess, version: int, peer: str) -> None:
-        self.inside = inside
+    inside: MqttBroker
+
+    def __init__(self, inside: MqttBroker, version: int, peer: str) -> None:
+        super().__init__(inside, MqttConnection(inside.broker, inside.mqtt), peer)
         self.version = version
-        self.connection = MqttConnection(inside.broker, inside.mqtt)
-        self.connection.attach(Output())
-        self.connection.peer = peer
-        self.connection.opened()
-        self.kept = b""
         self.unread = b""
-        self.is_lost = False
 
     @property
     def is_over(self) -> bool:
-        """Nothing more is read: closed by either side."""
+        """See `Fed`."""
         return self.is_lost or self.connection.state == CLOSED
-
-    def hear(self, received: bytes) -> None:
-        """Received bytes; what rests for the store goes on after a commit."""
-        self.kept += received
-        while self.kept and not self.is_over:
-            taken = 0 if self.connection.is_resting else self.connection.feed(self.kept)
-            self.kept = self.kept[taken:]
-            if self.connection.is_resting:
-                self.inside.commit()
-                if self.connection.is_resting:
-                    return
-            elif taken == 0:
-                return
 
     def talk(self) -> list[codec.Packet]:
         """What the broker has said since the last call, after a commit."""
@@ -82,10 +80,3 @@ class MqttClient:
         except Exception as error:
             raise BrokenBrokerError(f"a packet that cannot be read ({error!r}): {self.unread[:60]!r}") from error
         return packets
-
-    def lose(self) -> None:
-        """The socket is gone."""
-        if not self.is_lost:
-            self.is_lost = True
-            self.connection.output.abort()
-            self.connection.lost("closed by peer")

@@ -5,44 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from broker.config import Mqtt
-from broker.mqtt.connection import MqttConnection
 from broker.mqtt.endpoint import Endpoint
 from broker.mqtt.observed import Observed
-from broker.wire.output import Output
 from tests.support import mqtt_codec as codec
 from tests.support.mqtt_codec import V5, Filter, Packet
+from tests.support.mqtt_in_process import MqttClient
 from tests.support.peer import Core
 
 
-class MqttPeer:
-    """A client: `feed` gives bytes, which come in pieces of `size`; `heard` is what the broker has said since."""
-
-    def __init__(self, core: Core, endpoint: Endpoint, version: int) -> None:
-        self.core = core
-        self.version = version
-        self.connection = MqttConnection(core.broker, endpoint)
-        self.connection.peer = "127.0.0.1:1"
-        self.connection.attach(Output(None, 1 << 20))
-        self.connection.opened()
-        self.waiting = b""
-        self.said = b""
+class MqttPeer(MqttClient):
+    """A client in few words."""
 
     def feed(self, data: bytes, size: int = 1 << 20) -> None:
+        """Give bytes in pieces of `size`."""
         for at in range(0, len(data), size):
-            self.waiting += data[at : at + size]
-            taken = self.connection.feed(self.waiting)
-            self.waiting = self.waiting[taken:]
+            self.hear(data[at : at + size])
 
     def heard(self) -> list[Packet]:
-        self.core.commit()
-        if self.waiting:
-            self.feed(b"", 1)
-        self.said += self.connection.output.take()
-        packets = []
-        while (found := codec.read_packet(self.version, self.said)) is not None:
-            packets.append(found[0])
-            self.said = self.said[found[1] :]
-        return packets
+        """What the broker has said since, after a commit."""
+        self.inside.commit()
+        self.hear(b"")
+        return self.talk()
 
     def ask(self, data: bytes) -> list[Packet]:
         """Give bytes, and take what is said to them."""
@@ -66,12 +49,14 @@ class MqttPeers:
 
     def __init__(self, core: Core, **settings: Any) -> None:
         self.core = core
-        self.endpoint = Endpoint(core.broker, core.limits, Mqtt(**settings))
-        self.endpoint.restore()
+        self.broker = core.broker
+        self.commit = core.commit
+        self.mqtt = Endpoint(core.broker, core.limits, Mqtt(**settings))
+        self.mqtt.restore()
 
     def connect(self, client_id: str = "", version: int = V5, **options: Any) -> MqttPeer:
         """A client that has said CONNECT; CONNACK is still to be heard."""
-        peer = MqttPeer(self.core, self.endpoint, version)
+        peer = MqttPeer(self, version, "127.0.0.1:1")
         peer.feed(codec.connect(version, client_id, **options))
         return peer
 
@@ -82,6 +67,11 @@ class MqttPeers:
         return peer
 
     @property
+    def endpoint(self) -> Endpoint:
+        """What all clients share."""
+        return self.mqtt
+
+    @property
     def refusals(self) -> dict[tuple[str, str], int]:
         """(packet, reason) → how often, as metrics show it."""
-        return {(packet, reason): count for packet, reason, count in Observed(self.endpoint).refusals()}
+        return {(packet, reason): count for packet, reason, count in Observed(self.mqtt).refusals()}
