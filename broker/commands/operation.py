@@ -30,7 +30,7 @@ def drain(api: Api, after_s: float | None, no_wait: bool) -> None:
     if no_wait:
         return
     deadline = time.monotonic() + said["after"] + LEAVES_WITHIN_S
-    while answers(api):
+    while drains(api):
         if time.monotonic() > deadline:
             raise CommandFailed(f"it still answers {LEAVES_WITHIN_S:g} s after its time")
         time.sleep(LOOK_AGAIN_S)
@@ -50,13 +50,13 @@ def reload_settings(api: Api) -> None:
         click.echo("nothing has changed")
 
 
-def answers(api: Api) -> bool:
-    """Whether anybody is there."""
+def drains(api: Api) -> bool:
+    """Whether the broker that was told is still there. Another may answer by then, which was started in its place."""
     try:
-        with urllib.request.urlopen(f"{api.url}/health/live", timeout=5):
-            return True
-    except urllib.error.HTTPError:
-        return True
+        with urllib.request.urlopen(f"{api.url}/health/ready", timeout=5):
+            return False
+    except urllib.error.HTTPError as error:
+        return b'"draining"' in error.read()
     except OSError:
         return False
 
