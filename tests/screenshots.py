@@ -125,7 +125,8 @@ async def picture(ui: WebUi, name: str, place: str, theme: str = "light", size: 
 async def look(address: str, directory: Path) -> None:
     """The pictures, one after the other, when the charts have something to show."""
     async with Browser(directory) as browser, web_ui(browser, address) as ui:
-        await ui.open("overview")
+        still = [{"name": "prefers-reduced-motion", "value": "reduce"}]
+        await browser.call("Emulation.setEmulatedMedia", ui.page.session, features=still)
         await asyncio.sleep(WATCHED_S)
         await picture(ui, "overview", "overview")
         await picture(ui, "phone", "overview", size=PHONE)

@@ -1,6 +1,12 @@
 // The HTTP API: the browser sends the login that it was asked for with the page.
 
-export class Refused extends Error {}
+// `status`: HTTP's.
+export class Refused extends Error {
+  constructor(words, status) {
+    super(words)
+    this.status = status
+  }
+}
 
 export async function ask(method, path, body) {
   const answer = await fetch(`api/${path}`, {
@@ -16,7 +22,7 @@ export async function ask(method, path, body) {
   } catch {
     throw new Refused(`${answer.status} ${answer.statusText}: the answer is not JSON`)
   }
-  if (!answer.ok) throw new Refused(value?.reason ?? `${answer.status} ${answer.statusText}`)
+  if (!answer.ok) throw new Refused(value?.reason ?? `${answer.status} ${answer.statusText}`, answer.status)
   return value
 }
 

@@ -20,6 +20,7 @@ let turn = 0
 let waiting
 let drawn = ""
 let leaving = false
+let loggedOut = false
 let fading
 let who = { name: "", tags: [] }
 
@@ -86,8 +87,9 @@ async function render() {
   const { page, ...place } = route()
   const here = { ...place, scope: scope(), scoped, go, leave, act, attempt, say, who }
   try {
-    const [summary, data] = await Promise.all([get("overview"), page.load?.(here)])
+    const [summary, data] = await Promise.all([get("overview").catch(lost), page.load?.(here)])
     if (mine !== turn) return
+    loggedOut = false
     remember(summary)
     head(summary)
     draw(location.hash.split("?")[0], element("div", {}, page.show({ ...here, summary, data })))
@@ -101,7 +103,13 @@ async function render() {
     if (drawn !== location.hash.split("?")[0]) draw("", element("div", {}, heading(page.title), empty(error.message, "It may be gone, or not yours to see.")))
   }
   menu(page)
-  if (!document.hidden) waiting = setTimeout(render, Math.max(page.every ?? REFRESH_MS, REST * (performance.now() - began)))
+  if (!document.hidden && !loggedOut) waiting = setTimeout(render, Math.max(page.every ?? REFRESH_MS, REST * (performance.now() - began)))
+}
+
+// Whoever logs in may see the overview: a refusal is the login's. To go on asking would look like somebody who guesses passwords.
+function lost(error) {
+  loggedOut = error.status === 401
+  throw loggedOut ? new Error("Your login is no longer valid. Reload the page to log in.") : error
 }
 
 function draw(where, made) {
@@ -170,7 +178,7 @@ addEventListener("hashchange", async () => {
   await render()
   find("main").focus({ preventScroll: true })
 })
-document.addEventListener("visibilitychange", () => { if (document.hidden) clearTimeout(waiting); else render() })
+document.addEventListener("visibilitychange", () => { if (document.hidden) clearTimeout(waiting); else if (!loggedOut) render() })
 find("scope").addEventListener("change", () => { sessionStorage.setItem("scope", scope()); go({ ...route().query, page: undefined }) })
 find("skip").addEventListener("click", event => { event.preventDefault(); find("main").focus() })
 

@@ -68,7 +68,7 @@ export function facts(pairs) {
     .map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value instanceof Node ? value : text(value)))))
 }
 
-// fields: [{ name, label, type, value, options, required, hint, wide }]; `submit` gets their values and may fail.
+// fields: [{ name, label, type, value, options, suggestions, required, hint, wide }]; `submit` gets their values and may fail.
 export function form(title, fields, label, submit, kind = "") {
   return element("form", { "aria-label": title, class: kind, autocomplete: "off", onsubmit: event => {
     event.preventDefault()
@@ -98,8 +98,10 @@ function control(field) {
   if (field.type === "checkbox") {
     return element("label", { class: "check" }, element("input", { type: "checkbox", name: field.name, checked: field.value }), field.label)
   }
+  const list = field.suggestions && `l-${++numbered}`
   return element("label", { class: around }, field.label,
-    element("input", { type: field.type ?? "text", value: field.value, autocomplete: field.autocomplete, spellcheck: "false", ...attributes }))
+    list && element("datalist", { id: list }, field.suggestions.map(each => element("option", { value: each }))),
+    element("input", { type: field.type ?? "text", list, value: field.value, autocomplete: field.autocomplete, spellcheck: "false", ...attributes }))
 }
 
 export function button(label, action, kind = "", about = "") {

@@ -210,6 +210,31 @@ async def test_a_user_is_offered_only_pages_that_it_may_see(
         await restricted.said("Not administrator user")
 
 
+async def test_a_login_that_is_gone_is_not_tried_again_and_again(address: str, browser: Browser, ui: WebUi) -> None:
+    await ui.go("Users")
+    await ui.click("New user")
+    await ui.fill("New user", name="leaver", password="leaver", tags="monitoring")
+    await ui.said("User leaver is saved")
+
+    async with web_ui(browser, address, "leaver") as leaving:
+        await leaving.page.evaluate(
+            """(() => {
+                globalThis.done = []
+                const [realFetch, realTimer] = [fetch, setTimeout]
+                globalThis.fetch = (...all) => { done.push("asked"); return realFetch(...all) }
+                globalThis.setTimeout = (...all) => { done.push("will ask"); return realTimer(...all) }
+            })()"""
+        )
+        await ui.click("Delete", "leaver")
+        await ui.confirm("Delete user")
+        await leaving.said("Your login is no longer valid.")
+        await leaving.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        assert await leaving.page.evaluate("done.at(-1)") == "asked"
+        asked = await leaving.page.evaluate("done.length")
+        await leaving.page.evaluate("new Promise(resolve => requestIdleCallback(resolve))")
+        assert await leaving.page.evaluate("done.length") == asked
+
+
 async def test_what_is_gone_and_a_broker_that_stops_are_said(ui: WebUi) -> None:
     await ui.open("queue/%2F/never-was")
     await ui.shows("Not Found")

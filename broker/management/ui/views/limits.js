@@ -4,7 +4,7 @@ import { button, formDialog, section, table } from "../widgets.js"
 
 export function limits(path, values, names, { act, attempt }) {
   const set = (name, value) => formDialog("Set limit", [
-    { name: "name", label: "Limit", options: names, value: name },
+    { name: "name", label: "Limit", suggestions: names, value: name, required: true },
     { name: "value", label: "Value; -1: none", type: "number", value, required: true },
   ], "Set limit", typed => attempt(() => put(`${path}/${place(typed.name)}`, { value: Number(typed.value) }), `${typed.name} is set`))
   return section("Limits", button("Set limit", () => set()), table("What is refused beyond", [
