@@ -19,6 +19,7 @@ cdef enum:
     RESTS_FOR_ALARM = 2             # the broker lacks memory or disk, and the next that is to be read is a publish
     RESTS_FOR_DISK = 4              # it publishes faster than the disk takes
     RESTS_FOR_READER = 8            # it asks for more than it reads: messages got and returned pile up
+    RESTS_FOR_RATE = 32             # it publishes faster than its user or vhost may
     RESTS_FOR_DECISION = 16         # who its user is, or what they may, is being asked of others (core.undecided)
 
 cdef class AmqpConnection(Connection):
@@ -30,6 +31,7 @@ cdef class AmqpConnection(Connection):
     cdef public object user
     cdef public object vhost
     cdef public bytes raw_client_properties     # as the client sent them: a field table, decoded when somebody asks
+    cdef public object meter                # core.publish_rates.Meter, or None
     cdef public bint hears_blocked          # the client's capabilities
     cdef public bint hears_cancel
     cdef public uint32_t frame_max

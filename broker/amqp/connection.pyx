@@ -78,6 +78,8 @@ cdef class AmqpConnection(Connection):
                 (<Channel>channel).tell_accepted()
             self.untold.clear()
         self.bytes_received += at
+        if self.meter is not None:
+            self.meter.charge(self.published, self.bytes_received)
         if self.publishes and self.channel is not None \
                 and self.channel.store.filling_bytes > self.open_batch_bytes_max:
             self.rest_for_disk()
@@ -281,6 +283,15 @@ cdef class AmqpConnection(Connection):
     def on_rights_changed(self):
         """See core.presence.Present."""
         revoked.on_rights_changed(self)
+
+    def be_metered(self):
+        """What its user and vhost may publish per second holds from now on."""
+        self.broker.publish_rates.renew(self, partial(self.rest, RESTS_FOR_RATE), partial(self.go_on, RESTS_FOR_RATE))
+
+    @property
+    def published(self) -> int:
+        """Messages of the channels that are open."""
+        return sum(channel.messages_published for channel in self.channels.values())
 
     def open_channel(self, int number):
         """Makes the channel (the number is free and in range)."""

@@ -241,6 +241,7 @@ class Negotiation:
         connection.broker.presence.enter(connection.user.name, virtual_host, connection)
         connection.vhost = vhost
         connection.state = RUNNING
+        connection.be_metered()
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
@@ -409,6 +410,7 @@ class Negotiation:
         connection.channels.clear()
         for queue in list(connection.endpoint.exclusive_queues.pop(connection, ())):
             vhost.remove_queue(queue)
+        connection.broker.publish_rates.leave(connection)
         connection.broker.presence.leave(connection.user.name, vhost.name, connection)
         if connection.broker.events.wanted:
             connection.broker.events.tell("connection.closed", **connection_event(connection))

@@ -31,6 +31,7 @@ def on_rights_changed(connection: AmqpConnection) -> None:
         text = f"access to vhost '{vhost.name}' refused for user '{user.name}'"
         connection.negotiation.fail(AmqpError(403, text, hard=True))
         return
+    connection.be_metered()
     for channel in list(connection.channels.values()):
         channel.forget_rights()
         for consumer in list(channel.consumers.values()):

@@ -10,8 +10,9 @@ import click
 
 from broker.commands.api import Api, CommandFailed, asks_broker, path_of, vhost_option
 
-VHOST_LIMITS = ("max-connections", "max-queues")
-USER_LIMITS = ("max-connections", "max-channels")
+RATES = ("max-messages-per-second", "max-bytes-per-second")
+VHOST_LIMITS = ("max-connections", "max-queues", *RATES)
+USER_LIMITS = ("max-connections", "max-channels", *RATES)
 
 
 def json_object(option: str, text: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from broker.core.firehose import Firehose
 from broker.core.intake import Intake
 from broker.core.parameters import Parameters
 from broker.core.presence import Presence
+from broker.core.publish_rates import PublishRates
 from broker.core.queue import Queue
 from broker.core.surroundings import Blockable
 from broker.core.totals import QueueTotals, exchange_totals, size_totals
@@ -69,6 +70,8 @@ class Broker:
         self.parameters = Parameters(store, self.events)
         self.presence = Presence(self.parameters)
         self.access.listen(self.presence.rights_changed)
+        self.publish_rates = PublishRates(self.parameters, clock)
+        self.parameters.on_limits_changed = self.presence.rights_changed
         self.alarms: dict[str, str] = {}
         self.publishing: set[Blockable] = set()
         self.intake = Intake()

@@ -6,7 +6,7 @@ that another broker's definitions pass through unharmed. Limits are numbers; a n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgpack
@@ -16,8 +16,10 @@ from broker.core.events import Events
 from broker.core.stored import definitions
 from storage.layout import Database, definition_key
 
-VHOST_LIMITS = ("max-connections", "max-queues")
-USER_LIMITS = ("max-connections", "max-channels")
+RATES = ("max-messages-per-second", "max-bytes-per-second")
+"""Ours, beside RabbitMQ's: how fast may be published (core.publish_rates)."""
+VHOST_LIMITS = ("max-connections", "max-queues", *RATES)
+USER_LIMITS = ("max-connections", "max-channels", *RATES)
 LIMITS = ("vhost-limits", "user-limits")
 """The components under which limits are kept; they have events of their own."""
 NAMES_MAX = 10_000
@@ -36,6 +38,8 @@ class Parameters:
         self.values: dict[Key, Any] = {}
         self.vhost_limits: dict[str, dict[str, int]] = {}
         self.user_limits: dict[str, dict[str, int]] = {}
+        self.on_limits_changed: Callable[[str | None], None] = lambda user: None
+        """Told whose limits have changed; None: a vhost's."""
 
     def restore(self) -> None:
         """Read everything."""
@@ -100,6 +104,7 @@ class Parameters:
         self.vhost_limits[vhost] = limits
         self.put("vhost-limits", vhost, "limits", limits)
         self.events.tell("vhost.limits.set", name=vhost, limits=limits)
+        self.on_limits_changed(None)
 
     def set_user_limit(self, user: str, name: str, value: int) -> None:
         """`max-connections` or `max-channels`. Raises PreconditionFailed."""
@@ -107,6 +112,7 @@ class Parameters:
         self.user_limits[user] = limits
         self.put("user-limits", "", user, limits)
         self.events.tell("user.limits.set", name=user, limits=limits)
+        self.on_limits_changed(user)
 
     def clear_vhost_limit(self, vhost: str, name: str) -> None:
         """No limit any more."""
@@ -114,6 +120,7 @@ class Parameters:
         self.vhost_limits[vhost] = limits
         self.put("vhost-limits", vhost, "limits", limits)
         self.events.tell("vhost.limits.cleared", name=vhost, limit=name)
+        self.on_limits_changed(None)
 
     def clear_user_limit(self, user: str, name: str) -> None:
         """No limit any more."""
@@ -121,6 +128,7 @@ class Parameters:
         self.user_limits[user] = limits
         self.put("user-limits", "", user, limits)
         self.events.tell("user.limits.cleared", name=user, limit=name)
+        self.on_limits_changed(user)
 
     def vhost_limit(self, vhost: str, name: str) -> int | None:
         """The limit, or None where there is none."""

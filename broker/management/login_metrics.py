@@ -12,7 +12,20 @@ from typing import Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 
-def login_metrics(access: Any, audit: Any) -> Iterator[Metric]:
+def rate_metrics(rates: Any) -> Iterator[Metric]:
+    """Of core.publish_rates.PublishRates."""
+    yield GaugeMetricFamily(
+        "hubbub_connections_rate_limited", "Connections that rest, as they published too fast.", value=rates.resting
+    )
+    waits = CounterMetricFamily(
+        "hubbub_publish_rate_waits", "How often a connection had to rest, by whose limit.", labels=["kind", "name"]
+    )
+    for (kind, name), count in sorted(rates.waits.items()):
+        waits.add_metric([kind, name], count)
+    yield waits
+
+
+def login_metrics(access: Any, audit: Any, rates: Any) -> Iterator[Metric]:
     """Of core.access.Access, and of audit_log.AuditLog where there is one."""
     if audit is not None:
         yield CounterMetricFamily("hubbub_audit_lines", "Lines of the audit log.", value=audit.written)
@@ -29,6 +42,7 @@ def login_metrics(access: Any, audit: Any) -> Iterator[Metric]:
         "Users and addresses whose failures are counted.",
         value=len(failures.by_pair),
     )
+    yield from rate_metrics(rates)
     chain = access.others
     if chain is None:
         return

@@ -36,7 +36,7 @@ class BrokerMetrics(Collector):
         yield from self._objects()
         yield from self._websockets()
         yield from self._certificates()
-        yield from login_metrics(self.server.broker.access, self.server.audit)
+        yield from login_metrics(self.server.broker.access, self.server.audit, self.server.broker.publish_rates)
         yield from mqtt_metrics(self.server.observed_mqtt)
         yield from self._ledger()
         yield from self._retained()

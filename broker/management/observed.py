@@ -22,6 +22,10 @@ class ObservedBroker(Protocol):
         """core.access.Access."""
 
     @property
+    def publish_rates(self) -> Any:
+        """core.publish_rates.PublishRates."""
+
+    @property
     def parameters(self) -> Any:
         """core.parameters.Parameters."""
 

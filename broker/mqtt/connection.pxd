@@ -34,6 +34,7 @@ cdef enum:
     RESTS_FOR_ALARM = 2             # the broker lacks memory or disk, and this connection publishes
     RESTS_FOR_DISK = 4              # it publishes faster than the disk takes
     RESTS_FOR_READER = 8            # it asks for more than it reads
+    RESTS_FOR_RATE = 32             # it publishes faster than its user or vhost may
     RESTS_FOR_DECISION = 16         # who its user is, or what they may, is being asked of others (core.undecided)
 
 cdef class MqttConnection(Connection):
@@ -65,6 +66,8 @@ cdef class MqttConnection(Connection):
     cdef size_t message_bytes_max
     cdef size_t control_bytes_max               # of every packet but PUBLISH
 
+    cdef public object meter                    # core.publish_rates.Meter, or None
+    cdef readonly uint64_t published            # PUBLISH packets that came
     cdef bint is_revised                        # the user's rights have changed in the middle of a PUBLISH
     cdef Exchange exchange                      # amq.topic; None until the first publish
     cdef RetainedMessages retained

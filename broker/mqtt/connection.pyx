@@ -83,6 +83,8 @@ cdef class MqttConnection(Connection):
             if self.publishes and self.store.filling_bytes > self.open_batch_bytes_max:
                 self.rest_for_disk()
         self.bytes_received += at
+        if self.meter is not None:
+            self.meter.charge(self.published, self.bytes_received)
         return at
 
     cdef Py_ssize_t consume(self, const char* data, Py_ssize_t at, Py_ssize_t size) except -1:
@@ -439,6 +441,7 @@ cdef inline bint may_publish(MqttConnection connection, publish_t* publish) exce
 cdef inline message_t* message_of(MqttConnection connection, publish_t* publish) except? NULL:
     """A message, with room for the payload. NULL: the PUBLISH is answered already."""
     cdef message_t* message
+    connection.published += 1
     if publish.payload_size > connection.message_bytes_max:             # [MQTT-3.1.2-24] the other way round
         raise MqttError(Reason.PACKET_TOO_LARGE, f"a payload of {publish.payload_size} bytes")
     if not may_publish(connection, publish):

@@ -85,6 +85,7 @@ def release(connection: MqttConnection) -> None:
         connection.is_present = False
         if connection.broker.events.wanted:
             connection.broker.events.tell("connection.closed", **fields(connection))
+        connection.broker.publish_rates.leave(connection)
         connection.broker.presence.leave(connection.user.name, connection.vhost.name, connection)
     session = connection.leave()
     if was_running:

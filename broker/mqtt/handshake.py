@@ -257,6 +257,7 @@ def count_in(connection: MqttConnection) -> None:
     except LimitExceeded as error:
         raise MqttError(Reason.QUOTA_EXCEEDED, error.text) from None
     connection.is_present = True
+    review.be_metered(connection)
 
 
 def terms(

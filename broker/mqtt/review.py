@@ -15,6 +15,7 @@ Invariant: a session whose client is away is judged by the user who was connecte
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from broker.mqtt import ending, rights, subscriptions
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from broker.mqtt.connection import MqttConnection
     from broker.mqtt.session import Session
     from broker.mqtt.sessions import Sessions
+
+RESTS_FOR_RATE = 32
+"""As in connection.pxd."""
 
 log = logging.getLogger("hubbub.mqtt")
 
@@ -90,3 +94,10 @@ def on_rights_changed(connection: MqttConnection) -> None:
     else:
         review_unless_judged(connection.session)
         connection.forget_rights()
+        be_metered(connection)
+
+
+def be_metered(connection: MqttConnection) -> None:
+    """What its user and vhost may publish per second holds from now on."""
+    rest, go_on = partial(connection.rest, RESTS_FOR_RATE), partial(connection.go_on, RESTS_FOR_RATE)
+    connection.broker.publish_rates.renew(connection, rest, go_on)

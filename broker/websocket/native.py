@@ -121,6 +121,8 @@ class NativeConnection(PythonConnection):
         self.requests_in_turn = self.deliveries_in_turn = 0
         self.turn_ends = self.is_lost = False
         self.login_timer: Any = None
+        self.meter: Any = None
+        self.published = 0
 
     # ── what management shows ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -156,6 +158,8 @@ class NativeConnection(PythonConnection):
             self._fail(None, "malformed", str(error))
         else:
             self._on_request(request)
+        if self.meter is not None:
+            self.meter.charge(self.published, self.bytes_received)
         self.requests_in_turn += 1
         if self.requests_in_turn >= PER_TURN_MAX:
             self.wait("turn")
@@ -182,6 +186,7 @@ class NativeConnection(PythonConnection):
         self.subscriptions.clear()
         if client is not None:
             if client.user is not None:
+                self.endpoint.broker.publish_rates.leave(self)
                 self.endpoint.broker.presence.leave(client.user.name, client.vhost.name, self)
             client.close()
 
@@ -261,6 +266,15 @@ class NativeConnection(PythonConnection):
             self.client = None
             client.close()
             raise
+        self._be_metered()
+
+    def _be_metered(self) -> None:
+        self.endpoint.broker.publish_rates.renew(self, lambda: self.wait("rate"), lambda: self.go_on("rate"))
+
+    @property
+    def bytes_received(self) -> int:
+        """Since the connection was opened."""
+        return int(self.output.bytes_received)
 
     def on_rights_changed(self) -> None:
         """See core.presence.Present: whoever may not be here is told so and cut; what may not be read is cancelled."""
@@ -274,6 +288,7 @@ class NativeConnection(PythonConnection):
             self._expel(f"access to vhost '{vhost}' refused for user '{name}'")
         else:
             client.topics.forget()
+            self._be_metered()
             for id_, subscription in list(self.subscriptions.items()):
                 if not self._may_go_on(client, subscription):
                     self._revoke(client, id_, subscription)
@@ -301,6 +316,7 @@ class NativeConnection(PythonConnection):
         self.output.close_with(POLICY_VIOLATION, text)
 
     def _on_publish(self, client: Client, request: Publish) -> None:
+        self.published += 1
         exchange, key = translate.destination(request)
         body = translate.body_of(request)
         wants_answer = request.id is not None

@@ -481,3 +481,16 @@ def test_clients_count_in_the_limits_of_connections(core: Core, native: Native) 
     assert Native(core).hello()[0]["code"] == "limit"
     native.connection.lost("closed")
     assert Native(core).hello()[0]["type"] == "welcome"
+
+
+def test_a_client_that_publishes_too_fast_is_read_more_slowly(core: Core, native: Native) -> None:
+    core.broker.parameters.set_user_limit("guest", "max-messages-per-second", 2)
+    core.vhost.declare_queue("q")
+    native.say(*({"type": "publish", "queue": "q", "body": "m"} for _ in range(6)))
+    assert core.vhost.queues["q"].ready_count < 6
+    for _ in range(4):
+        core.pass_ms(1_000)
+        native.feed()
+    assert core.vhost.queues["q"].ready_count == 6
+    native.connection.lost("closed")
+    assert core.broker.publish_rates.resting == 0
