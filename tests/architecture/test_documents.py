@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from storage.layout import Database
 from tests.support.sources import ROOT, source_files
 
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
@@ -35,3 +36,21 @@ def test_every_module_of_the_hot_path_stands_in_the_journey() -> None:
     text = (ROOT / "docs/architecture.md").read_text()
     for path in [*ROOT.glob("broker/amqp/*.pyx"), *ROOT.glob("broker/core/*.pyx")]:
         assert re.search(rf"\b{path.stem}\b", text), path.name
+
+
+def test_every_module_and_package_of_the_broker_stands_in_the_table_of_imports() -> None:
+    document = (ROOT / "docs/architecture.md").read_text()
+    table = set(re.findall(r"`(broker\.\w+)`", document[: document.index("## Hot and cold")]))
+    there = {
+        f"broker.{path.stem}"
+        for path in (ROOT / "broker").iterdir()
+        if (path.suffix in {".py", ".pyx"} or (path / "__init__.py").exists()) and not path.stem.startswith("__")
+    }
+
+    assert table == there
+
+
+def test_every_database_of_the_store_is_described() -> None:
+    document = (ROOT / "docs/storage.md").read_text()
+
+    assert [each.name for each in Database if f"| `{each.name.lower()}` |" not in document] == []
