@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from broker.commands.api import Api, asks_broker, json_option, vhost_option
-from broker.commands.clients import over_amqp, over_mqtt, over_websocket
+from broker.commands.clients import client_of
 from broker.commands.clients.place import Place, Received, Reception, as_json, as_line, octets_of
 
 Command = Callable[..., Any]
@@ -45,10 +45,7 @@ def receives(command: Command) -> Command:
 def consume(api: Api, queue: str, no_ack: bool, protocol: str, reception: Reception, vhost: str) -> None:
     """Consume QUEUE, a message a line; each is acknowledged when it is written. Ctrl-C ends it."""
     place = Place(api, vhost)
-    if protocol == "amqp":
-        over_amqp.receive(place, queue, reception, not no_ack)
-    else:
-        over_websocket.receive(place, {"queue": queue}, reception, not no_ack)
+    client_of(protocol).receive(place, queue if protocol == "amqp" else {"queue": queue}, reception, not no_ack)
 
 
 @click.command()
@@ -62,9 +59,9 @@ def subscribe(api: Api, topic_filter: str, qos: int, protocol: str, reception: R
     """Subscribe to topics, a message a line: what is retained first. FILTER may have + and #. Ctrl-C ends it."""
     place = Place(api, vhost)
     if protocol == "mqtt":
-        over_mqtt.receive(place, topic_filter, reception, qos)
+        client_of(protocol).receive(place, topic_filter, reception, qos)
     else:
-        over_websocket.receive(place, {"topic": topic_filter}, reception, False)
+        client_of(protocol).receive(place, {"topic": topic_filter}, reception, False)
 
 
 @click.command("publish-topic")
@@ -82,9 +79,9 @@ def publish_topic(
     """Publish PAYLOAD to an MQTT topic; - reads it from standard input. It is accepted when this returns."""
     place, body = Place(api, vhost), octets_of(payload)
     if protocol == "mqtt":
-        over_mqtt.publish(place, topic, body, qos, retain)
+        client_of(protocol).publish(place, topic, body, qos, retain)
     else:
-        over_websocket.publish(place, {"topic": topic}, body, {}, retain=retain)
+        client_of(protocol).publish(place, {"topic": topic}, body, {}, retain=retain)
     click.echo(json.dumps({"published": True}) if as_json else "published")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from broker.commands.api import Api, CommandFailed, asks_broker, json_option, path_of, vhost_option
-from broker.commands.clients import over_amqp, over_websocket
+from broker.commands.clients import client_of
 from broker.commands.clients.place import Place, octets_of
 from broker.commands.tables import show
 
@@ -30,9 +30,8 @@ def publish(
     PAYLOAD - is read from standard input, for the protocols ws and amqp.
     """
     if protocol != "http":
-        client = over_amqp if protocol == "amqp" else over_websocket
         target = {"exchange": "" if exchange == "amq.default" else exchange, "routing_key": routing_key}
-        client.publish(Place(api, vhost), target, octets_of(payload), properties_of(properties))
+        client_of(protocol).publish(Place(api, vhost), target, octets_of(payload), properties_of(properties))
         click.echo(json.dumps({"published": True}) if as_json else "published")
         return
     routed = published(api, exchange, routing_key, payload, properties, vhost)

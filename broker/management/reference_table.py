@@ -127,7 +127,7 @@ ANSWERS: dict[tuple[str, str], tuple[int, ...]] = {
     ("POST", "/api/all-configuration"): (204,),
     ("POST", "/api/definitions/{vhost}"): (204,),
     ("POST", "/api/hubbub/mqtt/acls/{vhost}"): (201,),
-    ("POST", "/api/hubbub/explain"): (200,),
+    ("POST", "/api/hubbub/explain"): (200, 404),
     ("POST", "/api/hubbub/backup"): (201, 500),
     ("POST", "/api/hubbub/traces"): (201, 404),
 }
