@@ -490,8 +490,7 @@ cdef bint begin(MqttConnection connection, uint8_t first, const char* body, size
             raise MemoryError
         publish.flags |= IS_DROPPED
     memcpy(message_body(message), publish.payload, came)
-    connection.begun = message
-    connection.begun_left = publish.payload_size - came
+    connection.begun, connection.begun_left = message, publish.payload_size - came
     connection.intake.bytes += message.body_size
     connection.intake.holders.add(connection)
     return True
