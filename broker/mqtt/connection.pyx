@@ -166,8 +166,7 @@ cdef class MqttConnection(Connection):
         return self.answers.promise(PUBREC, publish.packet_id, reason, outcome)
 
     def refuse_publish(self, int qos, uint16_t packet_id, reason, bint closes=True):
-        """One message that may not be published: MQTT 5 says so where there is an answer. MQTT 3 closes, or
-        acknowledges what it drops, as Mosquitto does [MQTT-3.3.5-2]."""
+        """It may not be published: MQTT 5 says so; MQTT 3 closes, or acknowledges as Mosquitto does [MQTT-3.3.5-2]."""
         self.counters.refuse_publish(reason)
         if self.version != 5 and closes:
             raise MqttError(reason, f"a PUBLISH was refused: {reason.text}")
