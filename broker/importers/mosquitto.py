@@ -192,7 +192,7 @@ def use_listener(imported: Imported, listener: Listener, path: str) -> None:
         imported.say(place, what, f"a second {kind}: not taken; there is one, on {imported.get(key)}")
         return
     imported.put(key, listener.port)
-    address = listener.address or ("0.0.0.0" if listener.place else "127.0.0.1")
+    address = listener.address or ("::" if listener.place else "127.0.0.1")
     before = imported.get(f"{listener.section}.address")
     if before is not None and before != address:
         imported.say(place, what, f"listens on {before}, too: all ports of `{listener.section}` have one address")

@@ -46,7 +46,7 @@ def settings_of(text: str, tmp_path: Path) -> Settings:
 def test_the_broker_takes_the_settings_of_the_image_and_of_compose(name: str) -> None:
     settings = load(DEPLOY / "docker" / name)
 
-    assert {getattr(settings, each).address for each in ("amqp", "mqtt", "management", "metrics")} == {"0.0.0.0"}
+    assert {getattr(settings, each).address for each in ("amqp", "mqtt", "management", "metrics")} == {"::"}
 
 
 def test_the_image_copies_what_is_there_and_exposes_the_defaults(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_the_broker_takes_the_settings_of_kubernetes_and_has_time_to_go(tmp_path
     settings = settings_of(manifest("Secret", "hubbub-settings")["stringData"]["hubbub.yaml"], tmp_path)
     grace_s = manifest("StatefulSet", "hubbub")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
 
-    assert settings.metrics.address == "0.0.0.0"
+    assert settings.metrics.address == "::"
     assert grace_s > settings.drain_after_s + settings.limits.drain_timeout_ms / 1000
 
 

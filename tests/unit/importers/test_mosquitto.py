@@ -48,15 +48,15 @@ def test_without_a_listener_it_is_for_this_machine_only_and_anonymous(tmp_path: 
 
 def test_with_a_listener_nobody_is_anonymous_unless_said(tmp_path: Path) -> None:
     closed = settings_of(imported_of(tmp_path, "listener 1884\n"), tmp_path)
-    opened = settings_of(imported_of(tmp_path, "listener 1884 ::\nallow_anonymous true\n"), tmp_path)
+    opened = settings_of(imported_of(tmp_path, "listener 1884 10.0.0.1\nallow_anonymous true\n"), tmp_path)
 
     assert (closed.mqtt.port, closed.mqtt.address, closed.mqtt.anonymous, closed.users) == (
         1884,
-        "0.0.0.0",
+        "::",
         "never",
         [],
     )
-    assert (opened.mqtt.address, opened.mqtt.anonymous) == ("::", "always")
+    assert (opened.mqtt.address, opened.mqtt.anonymous) == ("10.0.0.1", "always")
 
 
 def test_listeners_of_every_kind_and_their_tls(tmp_path: Path) -> None:
