@@ -36,6 +36,9 @@ log = logging.getLogger("hubbub.mqtt")
 def review(session: Session) -> bool:
     """Ask again about all that the session holds; `session.user` is whose rights count. True: routes are stale."""
     user, vhost, sessions = session.user, session.vhost, session.sessions
+    if "amq.topic" not in vhost.exchanges:  # the vhost is being deleted, and the session goes with it
+        sessions.end(session)
+        return False
     access = sessions.broker.access
     session.judged = (user, access.generation)
     before = session.rights

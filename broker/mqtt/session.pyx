@@ -96,7 +96,7 @@ cdef class Session(Target):
 
     def matched(self, list bindings, bytes routing_key):
         """See core.target.Target: the sum of these subscriptions, or None."""
-        found = self.sum_of(bindings, routing_key)
+        found = None if self.ended else self.sum_of(bindings, routing_key)
         return found if found is None or is_topic_key(routing_key) else Unnameable(self.counters)
 
     def sum_of(self, list bindings, bytes routing_key):
@@ -440,6 +440,8 @@ cdef inline int accept_by_queue(Session session, message_t* message) except -1:
     if queue is None:
         session.sessions.need_queue(session)
         queue = session.queue
+    if queue is None:                               # it has ended, and its bindings are still being taken out
+        return 0
     return queue.accept(message)
 
 
@@ -447,6 +449,8 @@ cdef int drop_or_queue(Session session, message_t* message) except -1:
     """QoS 0, and it cannot go out now: at most once means that it is dropped, never without being counted."""
     if session.output is None and session.queues_qos0 and session.queue is not None:
         return session.queue.accept(message)
+    if session.ended:
+        return 0
     if session.output is None:
         session.counters.dropped_offline += 1
     else:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from broker.core.session_records import SessionRecords
 from broker.mqtt import review, subscriptions, will
+from broker.mqtt.leaving import Leaving
 from broker.mqtt.packet_cache import PacketCache
 from broker.mqtt.session import Session
 from broker.mqtt.session_consumer import SessionConsumer
@@ -46,6 +47,7 @@ class Sessions:
         self.cache = PacketCache()
         self.by_name: dict[tuple[str, str], Session] = {}
         self.changed: set[Session] = set()
+        self.leaving = Leaving(broker.clock)
         self.use(settings, limits)
 
     def use(self, settings: Any, limits: Any) -> None:
@@ -140,12 +142,17 @@ class Sessions:
             return
         session.end()
         self.broker.events.tell("mqtt.session.deleted", client_id=session.client_id, vhost=session.vhost.name)
+        if (
+            "amq.topic" not in session.vhost.exchanges and session.will is not None
+        ):  # the vhost is gone: nobody hears it
+            session.will.cancel()
+            session.will = None
         will.publish(session)  # [MQTT-3.1.3-9] not later than the session's end
         if session.expiry_timer is not None:
             session.expiry_timer.cancel()
             session.expiry_timer = None
         self.by_name.pop((session.vhost.name, session.client_id), None)
-        subscriptions.remove_all(session)
+        self.leaving.begin(session)
         if session.queue is not None:
             session.vhost.remove_queue(session.queue)
         if session.is_stored:

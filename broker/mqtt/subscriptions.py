@@ -11,6 +11,7 @@ know packets' bytes.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -151,6 +152,7 @@ def add(session: Session, held: Held) -> None:
     exchange = vhost.exchanges["amq.topic"]
     known = session.subscriptions.get(key)
     if known is None:
+        session.sessions.leaving.make_way(session, key)
         vhost.bind(exchange, session, SUBSCRIBER, key)
     else:
         session.count_subscription(known.qos, known.has_options, -1)
@@ -228,7 +230,9 @@ def remove(session: Session, key: Any, held: Held) -> None:
     del session.subscriptions[key]
     vhost = session.vhost
     if held.share_name is None:
-        vhost.unbind(vhost.exchanges["amq.topic"], session, SUBSCRIBER, key)
+        exchange = vhost.exchanges.get("amq.topic")
+        if exchange is not None:  # else the vhost is gone, and its bindings with it
+            vhost.unbind(exchange, session, SUBSCRIBER, key)
         session.count_subscription(held.qos, held.has_options, -1)
         return
     session.leave_queue(held.consumer)
@@ -236,7 +240,7 @@ def remove(session: Session, key: Any, held: Held) -> None:
         vhost.shares.leave(held.share_name.decode(), key[1], session)
 
 
-def remove_all(session: Session) -> None:
-    """The session ends."""
-    for key, held in list(session.subscriptions.items()):
+def remove_some(session: Session, count: int) -> None:
+    """So many of them, where the session ends."""
+    for key, held in list(itertools.islice(session.subscriptions.items(), count)):
         remove(session, key, held)

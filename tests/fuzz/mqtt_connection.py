@@ -107,6 +107,7 @@ class Stage:
             self.inside.pop(number).close()
         if number not in self.inside:
             self.inside[number] = MqttInProcess(SETTINGS[number], None, **LIMITS)
+            self.inside[number].mqtt.sessions.leaving.per_turn_max = 2
             bystander(self.inside[number])
             self.inside[number].clear()
             self.used[number] = 0
@@ -265,6 +266,8 @@ def check_empty(inside: MqttInProcess, bindings: int) -> None:
         require(session.queue is None or not session.queue.counts["unaccounted"], "a session's queue has lost count")
         require(session.queue is None or not session.queue.unacked_count, "something is in flight to nobody")
         mqtt.sessions.end(session)
+    while mqtt.sessions.leaving.by_name:
+        inside.pass_ms(1)
     inside.check_account()
     vhost = inside.broker.vhosts["/"]
     require(not len(mqtt.sessions), "a session that ended is still there")

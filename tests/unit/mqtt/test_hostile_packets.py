@@ -160,7 +160,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def inside() -> Iterator[MqttInProcess]:
-    broker = MqttInProcess(None, **LIMITS)
+    broker = MqttInProcess(None, None, **LIMITS)
     yield broker
     broker.close()
 
