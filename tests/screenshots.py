@@ -136,8 +136,8 @@ async def look(address: str, directory: Path) -> None:
         await picture(ui, "queue", "queue/%2F/invoices", "dark")
         await picture(ui, "explain", "explain?exchange=shop&key=order.paid")
         await ui.open("trace")
-        await ui.fill("Follow messages", queue="orders", messages_max="5")
-        await ui.shows("acknowledged")
+        await ui.fill("Follow messages", exchange="shop", routing_key="order.#", messages_max="5")
+        await ui.shows("5 of 5", "acknowledged")
         await ui.page.evaluate("document.getElementById('message').textContent = ''")
         await ui.page.screenshot(IMAGES / "trace.png", *WIDE)
 
