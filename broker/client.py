@@ -27,7 +27,6 @@ from broker.core.broker import Broker
 from broker.core.errors import (
     AccessRefused,
     BindingInvalid,
-    CommandInvalid,
     CoreError,
     InvalidPath,
     LimitExceeded,
@@ -466,7 +465,6 @@ __all__ = [
     "BindingInvalid",
     "BlockedError",
     "Client",
-    "CommandInvalid",
     "CoreError",
     "InvalidPath",
     "LimitExceeded",

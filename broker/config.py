@@ -76,7 +76,7 @@ class Amqp(Section, frozen=True):
     channel_max: Annotated[int, Meta(ge=1, le=65535)] = 2047
     heartbeat_s: Annotated[int, Meta(ge=0, le=65535)] = 60
     """Proposed to clients; 0: none."""
-    consumer_timeout_ms: Annotated[int, Meta(ge=0, le=315_360_000_000)] = 1_800_000
+    consumer_timeout_ms: Annotated[int, Meta(ge=0, le=315_360_000_000)] = 0
     """How long a client may hold a delivery without settling it, as RabbitMQ's `consumer_timeout`; 0: for ever."""
 
 

@@ -51,7 +51,6 @@ CODES: dict[type[errors.CoreError], int] = {
     errors.InvalidPath: 530,
     errors.LimitExceeded: 530,
     errors.TableError: 502,
-    errors.CommandInvalid: 503,
     errors.NotAccepted: 541,
 }
 

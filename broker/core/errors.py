@@ -37,10 +37,6 @@ class NotImplementedHere(CoreError):
     """Known, and not offered by this broker."""
 
 
-class CommandInvalid(CoreError):
-    """A value that no declaration can have, such as an exchange type that nobody knows."""
-
-
 class InvalidPath(CoreError):
     """The vhost does not exist."""
 

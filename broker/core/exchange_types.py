@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from broker.core.binding import SUBSCRIBER, Binding
-from broker.core.errors import CommandInvalid, PreconditionFailed
+from broker.core.errors import PreconditionFailed
 from broker.core.exchange import Exchange, accept_all
 from broker.core.hash_ring import HashRing
 from broker.core.headers_match import HeadersBindings
@@ -189,7 +189,7 @@ def exchange_class(type_name: str, arguments: dict[str, Any]) -> tuple[type[Exch
             )
         type_name = inner
     if type_name not in TYPES:
-        raise CommandInvalid(f"unknown exchange type '{type_name}'")
+        raise PreconditionFailed(f"unknown exchange type '{type_name}'")
     return TYPES[type_name], delays
 
 
