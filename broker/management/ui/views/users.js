@@ -70,7 +70,7 @@ export const user = {
         { title: "Actions", act: true, value: each => button("Clear", () => here.act(() =>
           remove(`topic-permissions/${place(each.vhost, found.name, each.exchange)}`), "Cleared"), "danger", `Clear topic permission for ${each.exchange}`) },
       ], topics, { key: each => `${each.vhost} ${each.exchange}`, nothing: "Every routing key is allowed where the permissions allow the exchange." })),
-      limits(`user-limits/${place(found.name)}`, found.limits, ["max-connections", "max-channels"], here),
+      limits(`user-limits/${place(found.name)}`, found.limits, ["max-connections", "max-channels", "max-messages-per-second", "max-bytes-per-second"], here),
     ]
   },
 }

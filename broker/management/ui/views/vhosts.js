@@ -4,7 +4,7 @@ import { element, rate, text } from "../dom.js"
 import { limits } from "./limits.js"
 import { button, formDialog, heading, section, sure, table, back, figures, link } from "../widgets.js"
 
-const LIMITS = ["max-connections", "max-queues"]
+const LIMITS = ["max-connections", "max-queues", "max-messages-per-second", "max-bytes-per-second"]
 
 export const vhosts = {
   title: "Vhosts",
