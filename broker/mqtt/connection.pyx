@@ -27,7 +27,7 @@ cdef enum:
     STREAMED_MIN = 16384            # a payload from this size on is taken in pieces as it comes
     NO_MATCHING_SUBSCRIBERS = 0x10
     ID_NOT_FOUND = 0x92
-    PACKET_IDS = 65535
+    PACKET_IDS = 65536
 
 PROTOCOLS = {3: "MQTT 3-1", 4: "MQTT 3-1-1", 5: "MQTT 5-0"}
 
@@ -201,7 +201,7 @@ cdef class MqttConnection(Connection):
         if self.answers is None:
             self.answers = Answers(self, self.output, self.session, self.store, self.counters, self.version == 5)
             if self.version != 5:
-                self.receive_maximum = PACKET_IDS           # MQTT 3 knows no other bound
+                self.receive_maximum = PACKET_IDS           # MQTT 3 knows no other bound; a repeat of one is none more
         return 0
 
     # ── acknowledgements ──────────────────────────────────────────────────────────────────────────────────────────

@@ -22,7 +22,7 @@ from tests.support.polling import eventually
 pytestmark = pytest.mark.timeout(120)
 SUBSCRIPTIONS_MAX = 20_000
 RETAINED_MAX = 500
-QUOTA_EXCEEDED, TAKEN_OVER, TOO_LARGE = 0x97, 0x8E, 0x95
+QUOTA_EXCEEDED, TAKEN_OVER, TOO_LARGE, RECEIVE_MAXIMUM = 0x97, 0x8E, 0x95, 0x93
 LEVELS = 128
 RETAINED_PER_SUBSCRIBE_MAX = 2_000
 SETTINGS = {
@@ -199,15 +199,15 @@ def test_a_storm_of_take_overs(server: MqttHubbub, client: Client) -> None:
 
 
 def test_every_packet_identifier_is_in_use(server: MqttHubbub, client: Client) -> None:
-    """65,535 messages of QoS 2 that are never released: each gets PUBREC, and again when it is repeated, nobody gets
-    it again; released, the identifiers are free."""
+    """65,535 messages of QoS 2 that are never released, in MQTT 3, which knows no other bound: each gets PUBREC, and
+    again when it is repeated, and nobody gets it again; released, the identifiers are free."""
     topic = unique("ids")
-    subscriber, publisher = client(V5), client(V5, properties={"session_expiry": 60})
+    subscriber, publisher = client(V5), client(V311, clean=False)
     subscriber.subscribe(topic)
     before = anonymous_mib(server)
     for first in range(1, 65_536, 1000):
         ids = range(first, min(first + 1000, 65_536))
-        publisher.send(b"".join(codec.publish(V5, topic, b"m", qos=2, packet_id=each) for each in ids))
+        publisher.send(b"".join(codec.publish(V311, topic, b"m", qos=2, packet_id=each) for each in ids))
         assert [publisher.expect(codec.PUBREC).packet_id for _ in ids] == list(ids)
         assert len(subscriber.messages(len(ids))) == len(ids)
     assert anonymous_mib(server) - before < 50
@@ -220,6 +220,21 @@ def test_every_packet_identifier_is_in_use(server: MqttHubbub, client: Client) -
     assert publisher.expect(codec.PUBCOMP).packet_id == 7
     publisher.publish(topic, b"new", qos=2, packet_id=7)
     assert subscriber.message().payload == b"new"
+    assert round_trip_s(client) < 1
+
+
+def test_one_message_more_than_the_receive_maximum(client: Client) -> None:
+    """[MQTT-3.3.4-7]: MQTT 5 counts QoS 2 until PUBCOMP; the next one is told 0x93."""
+    publisher = client(V5, raw=True)
+    allowed = publisher.connect().properties["receive_maximum"]
+    for first in range(1, allowed + 1, 1000):
+        ids = range(first, min(first + 1000, allowed + 1))
+        publisher.send(b"".join(codec.publish(V5, "t", b"m", qos=2, packet_id=each) for each in ids))
+        assert [publisher.expect(codec.PUBREC).packet_id for _ in ids] == list(ids)
+
+    publisher.publish("t", b"one more", qos=2, packet_id=allowed + 1)
+
+    assert [(each.kind, each.reason) for each in publisher.until_closed()] == [(codec.DISCONNECT, RECEIVE_MAXIMUM)]
     assert round_trip_s(client) < 1
 
 
