@@ -106,6 +106,9 @@ class Rules:
         if self.user.asks_others:
             found = [row("backend", UNASKED, "another backend says what the user may; it is not asked for this")]
             return found + self.of_topic(key)
+        if has is None and self.user.may_access(vhost):
+            verdict = ALLOWS if self.user.may_write(vhost, name, "exchange") else REFUSES
+            return [row("backend", verdict, "as the backend said that the user logged in by"), *self.of_topic(key)]
         if has is None:
             return [row("vhost", REFUSES, f"user '{self.user.name}' has no permission in vhost '{vhost}'")]
         shown = name or DEFAULT_EXCHANGE_NAME
@@ -120,7 +123,12 @@ class Rules:
         """What is asked besides at a topic exchange."""
         if self.exchange.type != "topic":
             return []
-        return [self.topic_permission(key), *(self.ordered(key) if self.exchange.name == TOPICS else ())]
+        others = [row("backend", UNASKED, "another backend judges topics, too; it is not asked for this")]
+        return [
+            *(others if self.user.judges_topics else ()),
+            self.topic_permission(key),
+            *(self.ordered(key) if self.exchange.name == TOPICS else ()),
+        ]
 
     def topic_permission(self, key: bytes) -> Row:
         """RabbitMQ's."""
