@@ -170,9 +170,11 @@ class PublishRates:
         """Give a connection its meter: when it comes, and when limits have changed; None where there is no limit."""
         if connection.meter is not None:
             connection.meter.stop()
+        connection.meter = None
+        if not (self.parameters.user_limits or self.parameters.vhost_limits):
+            return  # nobody has a limit: who connects does not pay for looking
         user, vhost = connection.user.name, connection.vhost.name
         buckets = [(key, self.bucket(key, per_s)) for key, per_s in self.limits(user, vhost)]
-        connection.meter = None
         if buckets:
             connection.meter = Meter(self, buckets, connection.published, connection.bytes_received, rest, go_on)
 
