@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -25,7 +25,7 @@ from broker.management.asked import (
     user_of,
     vhost_of,
 )
-from broker.management.listing import asked_rates, every, listing, narrowed
+from broker.management.listing import asked_rates, every, listing, name_of_each, narrowed
 from broker.management.observed import ObservedServer
 from broker.management.rates import Rates
 from broker.management.replies import ApiError, answer, bad_request, created, no_content, not_found, refused
@@ -81,16 +81,19 @@ class Exchanges:
     async def list_all(self, request: web.Request) -> web.Response:
         """Every exchange that the user may see."""
         user = user_of(request)
-        rows, rates = every(self.server, "exchanges"), asked_rates(request, self.rates)
-        return await listing(
-            request, (views.exchange(vhost, each, rates) for vhost, each in rows if sees_vhost(user, vhost.name))
-        )
+        rows = ((vhost, each) for vhost, each in every(self.server, "exchanges") if sees_vhost(user, vhost.name))
+        return await listing(request, rows, self.shape(request), name_of_each)
 
     async def list_vhost(self, request: web.Request) -> web.Response:
         """The exchanges of one vhost."""
         vhost = vhost_of(self.server, request)
+        rows = [(vhost, each) for each in vhost.exchanges.values()]
+        return await listing(request, rows, self.shape(request), name_of_each)
+
+    def shape(self, request: web.Request) -> Callable[[tuple[Any, Any]], dict[str, Any]]:
+        """How a listing shows an exchange."""
         rates = asked_rates(request, self.rates)
-        return await listing(request, (views.exchange(vhost, each, rates) for each in list(vhost.exchanges.values())))
+        return lambda row: views.exchange(*row, rates)
 
     async def show(self, request: web.Request) -> web.Response:
         """One exchange. Who publishes to it how much is not counted by channel, what it gives not by queue: no rows."""

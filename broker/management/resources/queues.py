@@ -26,7 +26,7 @@ from broker.management.asked import (
     user_of,
     vhost_of,
 )
-from broker.management.listing import asked_rates, every, listing, narrowed
+from broker.management.listing import asked_rates, every, listing, name_of_each, narrowed
 from broker.management.observed import ObservedServer
 from broker.management.rates import Rates
 from broker.management.replies import answer, bad_request, created, no_content, not_found
@@ -90,12 +90,13 @@ class Queues:
         """Every queue that the user may see."""
         user = user_of(request)
         rows = ((vhost, each) for vhost, each in every(self.server, "queues") if sees_vhost(user, vhost.name))
-        return await listing(request, map(self.shape(request), rows))
+        return await listing(request, rows, self.shape(request), name_of_each)
 
     async def list_vhost(self, request: web.Request) -> web.Response:
         """The queues of one vhost."""
         vhost = vhost_of(self.server, request)
-        return await listing(request, map(self.shape(request), [(vhost, each) for each in vhost.queues.values()]))
+        rows = [(vhost, each) for each in vhost.queues.values()]
+        return await listing(request, rows, self.shape(request), name_of_each)
 
     def shape(self, request: web.Request) -> Callable[[tuple[Any, Any]], dict[str, Any]]:
         """How a listing shows a queue: `disable_stats=true` leaves out what has to be counted."""
