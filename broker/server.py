@@ -369,12 +369,11 @@ class Server:
         self.turn.enter()
         if self.audit is not None:
             self.audit.reopen()
-        reloaded = reload(self, self.load)
         if self.certificates is not None:
             self.certificates.reload()
         if self.authentication is not None:
             self.authentication.reload()
-        return reloaded
+        return reload(self, self.load)  # the last: files are renewed though the settings be refused
 
     def _on_hangup(self) -> None:
         with suppress(SettingsRefusedError):  # which the log tells of

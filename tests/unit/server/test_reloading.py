@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import pytest_asyncio
 import yaml
 
-from broker.config import Settings, load
+from broker.config import ConfigError, Settings, load
 from broker.reloading import LIVE, SettingsRefusedError, differences
 from broker.server import Server
 from tests.support.certificates import Authority
@@ -167,3 +168,22 @@ async def test_every_live_setting_exists_once() -> None:
 
 async def test_differences_are_keys_with_dots() -> None:
     assert list(differences(Settings(), load(None, ["amqp.port=1", "data_dir=x"]))) == ["data_dir", "amqp.port"]
+
+
+def test_files_are_renewed_though_the_settings_are_refused() -> None:
+    renewed: list[str] = []
+
+    def load_wrong() -> Settings:
+        raise ConfigError("hubbub.yaml:3: amqp.prot: …")
+
+    server = SimpleNamespace(
+        turn=SimpleNamespace(enter=lambda: None),
+        audit=None,
+        certificates=SimpleNamespace(reload=lambda: renewed.append("certificates")),
+        authentication=SimpleNamespace(reload=lambda: renewed.append("password file")),
+        settings=Settings(),
+        load=load_wrong,
+    )
+    with pytest.raises(SettingsRefusedError):
+        Server.reload(server)  # type: ignore[arg-type]
+    assert renewed == ["certificates", "password file"]
