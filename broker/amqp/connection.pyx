@@ -286,7 +286,9 @@ cdef class AmqpConnection(Connection):
 
     def be_metered(self):
         """What its user and vhost may publish per second holds from now on."""
-        self.broker.publish_rates.renew(self, partial(self.rest, RESTS_FOR_RATE), partial(self.go_on, RESTS_FOR_RATE))
+        rates = self.broker.publish_rates
+        if self.meter is not None or rates.are_set:
+            rates.renew(self, partial(self.rest, RESTS_FOR_RATE), partial(self.go_on, RESTS_FOR_RATE))
 
     @property
     def published(self) -> int:

@@ -81,6 +81,8 @@ class Presence:
 
 def count_out(counter: Counter[str], name: str) -> None:
     """One less; names without any are forgotten."""
-    counter[name] -= 1
-    if counter[name] <= 0:
-        del counter[name]
+    left = counter[name] - 1
+    if left > 0:
+        counter[name] = left
+    else:
+        counter.pop(name, None)

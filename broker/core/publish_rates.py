@@ -145,6 +145,11 @@ class PublishRates:
         """How often a connection had to rest, by kind and name of who has the limit."""
         self.resting = 0
 
+    @property
+    def are_set(self) -> bool:
+        """Whether anybody has a limit: who connects does not pay for looking where nobody has."""
+        return bool(self.parameters.user_limits or self.parameters.vhost_limits)
+
     def limits(self, user: str, vhost: str) -> Iterator[tuple[Key, int]]:
         """Those that are set."""
         for limit in (MESSAGES, BYTES):
@@ -171,8 +176,8 @@ class PublishRates:
         if connection.meter is not None:
             connection.meter.stop()
         connection.meter = None
-        if not (self.parameters.user_limits or self.parameters.vhost_limits):
-            return  # nobody has a limit: who connects does not pay for looking
+        if not self.are_set:
+            return
         user, vhost = connection.user.name, connection.vhost.name
         buckets = [(key, self.bucket(key, per_s)) for key, per_s in self.limits(user, vhost)]
         if buckets:

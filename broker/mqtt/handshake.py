@@ -233,7 +233,7 @@ def accept(connection: MqttConnection, connect: Connect, last_data: bytes = b"")
     connection.run(session)
     if connection.broker.events.wanted:
         connection.broker.events.tell("connection.created", **ending.fields(connection))
-    endpoint.keep_alives.watch(connection)
+    endpoint.keep_alives.hasten(connection)
     granted = terms(connection, connect, client_id, session.expiry_interval_s, last_data)
     connack = encode_connack(connect.version, present, Reason.SUCCESS, granted, connection.packet_bytes_max)
     connection.connect = None

@@ -51,6 +51,12 @@ class KeepAlives:
         if self.timer is None:
             self.timer = self.clock.call_at(self.clock.now_ms + TICK_MS, self.on_tick)
 
+    def hasten(self, connection: MqttConnection) -> None:
+        """Its keep-alive is known. Where that is up later than the handshake's time, the look at that time will do."""
+        due_ms = self.deadline_ms(connection)
+        if due_ms and due_ms < connection.connected_ms + self.handshake_timeout_ms:
+            self.watch(connection)
+
     def forget(self, connection: MqttConnection) -> None:
         """The connection ends."""
         place = self.place_of.pop(connection, None)

@@ -102,5 +102,6 @@ def on_rights_changed(connection: MqttConnection) -> None:
 
 def be_metered(connection: MqttConnection) -> None:
     """What its user and vhost may publish per second holds from now on."""
-    rest, go_on = partial(connection.rest, RESTS_FOR_RATE), partial(connection.go_on, RESTS_FOR_RATE)
-    connection.broker.publish_rates.renew(connection, rest, go_on)
+    rates = connection.broker.publish_rates
+    if connection.meter is not None or rates.are_set:
+        rates.renew(connection, partial(connection.rest, RESTS_FOR_RATE), partial(connection.go_on, RESTS_FOR_RATE))
