@@ -21,6 +21,35 @@ def test_every_link_leads_to_a_file(document: Path) -> None:
     assert missing == []
 
 
+ANCHORED = re.compile(r"\]\(([^)#\s]*)#([^)\s]*)\)")
+HEADING = re.compile(r"^#+ (.*)$", re.M)
+
+
+def anchors(document: Path) -> set[str]:
+    """Of a document's headings, as GitHub makes them."""
+    headings = HEADING.findall(FENCED.sub("", document.read_text()))
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+@pytest.mark.parametrize("document", source_files(".md"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_into_a_document_leads_to_a_heading(document: Path) -> None:
+    targets = ANCHORED.findall(FENCED.sub("", document.read_text()))
+    missing = [
+        f"{name}#{anchor}"
+        for name, anchor in targets
+        if "://" not in name and anchor not in anchors(document.parent / name if name else document)
+    ]
+    assert missing == []
+
+
+def test_the_index_of_operations_names_every_page() -> None:
+    index = (ROOT / "docs/operations.md").read_text()
+
+    pages = [page.name for page in (ROOT / "docs/operations").iterdir()]
+    assert len(pages) >= 8
+    assert [page for page in pages if f"(operations/{page})" not in index] == []
+
+
 def test_the_map_in_the_readme_names_what_is_there() -> None:
     rows = re.findall(r"^\| (`.*?) \| ", (ROOT / "README.md").read_text(), re.M)
     assert len(rows) >= 8

@@ -128,5 +128,5 @@ def test_no_setting_does_nothing_and_each_is_documented(setting: str) -> None:
     ]
 
     assert any(re.search(rf"\.{name}\b", path.read_text()) for path in readers), "nobody reads it"
-    page = "authentication.md" if setting.startswith("authentication.") else "operations.md"
+    page = "authentication.md" if setting.startswith("authentication.") else "operations/settings.md"
     assert f"`{setting}`" in (ROOT / "docs" / page).read_text()
