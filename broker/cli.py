@@ -8,7 +8,11 @@ operator can mend.
 
 from __future__ import annotations
 
+import json
+import os
 import sys
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import click
@@ -37,7 +41,7 @@ from broker.commands import (
     users,
     vhosts,
 )
-from broker.commands.api import Api
+from broker.commands.api import Api, asks_broker, json_option
 from broker.net.listener import ListenError
 from broker.net.tls import TlsError
 from broker.version import VERSION
@@ -68,7 +72,12 @@ FAMILIES = (
 """One a line: each module's `COMMANDS` are commands of `hubbub`."""
 
 config_option = click.option(
-    "--config", "config_path", type=click.Path(path_type=Path, dir_okay=False), help="A YAML file with settings."
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="HUBBUB_CONFIG",
+    show_envvar=True,
+    help="A YAML file with settings.",
 )
 data_dir_option = click.option("--data-dir", type=str, help="Where the store is. Overrides `data_dir` of the settings.")
 set_option = click.option(
@@ -90,10 +99,11 @@ def serve(config_path: Path | None, data_dir: str | None, assignments: tuple[str
     """Run the broker until SIGTERM or SIGINT."""
     from broker import server  # the compiled core: a command that only reads settings need not load it
 
+    again = partial(config.load, config_path, assignments, data_dir=data_dir, environment=os.environ)
     settings = _load(config_path, assignments, data_dir)
     logs.configure(settings.log.format, settings.log.level)
     try:
-        server.run(settings, lambda: config.load(config_path, assignments, data_dir=data_dir))
+        server.run(settings, again)
     except (StoreError, ListenError, TlsError, SetupError, OSError) as error:
         _fail(str(error))
 
@@ -143,8 +153,8 @@ def config_group() -> None:
 @config_group.command("check")
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
 def check(path: Path) -> None:
-    """Say whether the file FILE is a valid configuration."""
-    _load(path, (), None)
+    """Say whether the file PATH is a valid configuration, whatever the environment says."""
+    _load(path, (), None, {})
     click.echo(f"{path}: valid")
 
 
@@ -157,14 +167,28 @@ def show(config_path: Path | None, data_dir: str | None, assignments: tuple[str,
     click.echo(config.as_yaml(_load(config_path, assignments, data_dir)), nl=False)
 
 
+@config_group.command("running")
+@asks_broker
+@json_option
+def running(api: Api, as_json: bool) -> None:
+    """Print the settings that are in force in a running broker; passwords are hidden. For administrators."""
+    found = api.get("hubbub/config")
+    click.echo(json.dumps(found, indent=2) if as_json else config.dumped(found), nl=as_json)
+
+
 for family in FAMILIES:
     for command in family.COMMANDS:
         main.add_command(command)
 
 
-def _load(path: Path | None, assignments: tuple[str, ...], data_dir: str | None) -> config.Settings:
+def _load(
+    path: Path | None,
+    assignments: tuple[str, ...],
+    data_dir: str | None,
+    environment: Mapping[str, str] = os.environ,
+) -> config.Settings:
     try:
-        return config.load(path, assignments, data_dir=data_dir)
+        return config.load(path, assignments, data_dir=data_dir, environment=environment)
     except config.ConfigError as error:
         click.echo(f"hubbub: {error}", err=True)
         sys.exit(2)

@@ -4,7 +4,8 @@ Owns the names, types and defaults of what the operator may set, and the words f
 the settings are used for.
 
 Invariants: no setting does nothing; a wrong key or value is a `ConfigError` that names where it stands, the key, what
-was expected and what was found; values given by `--set` win over the file, the file over the defaults.
+was expected and what was found; values given by `--set` win over the environment, the environment over the file, the
+file over the defaults.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,10 +22,13 @@ import yaml
 from msgspec import Meta, field, inspect
 
 from broker.authentication_settings import Authentication
+from broker.environment import VariableError, variables
 from broker.limits import Limits
 from broker.logs import LogFormat, LogLevel
 from broker.mqtt_settings import Mqtt as Mqtt
 from broker.sections import LoginFailures, Milliseconds, Permission, Port, Section
+from broker.settings_file import ConfigError as ConfigError
+from broker.settings_file import read
 from broker.telemetry_settings import Telemetry
 
 Bytes = Annotated[int, Meta(ge=0)]
@@ -38,10 +42,6 @@ PROXIED_SECTIONS = ("amqp", "mqtt", "websocket", "management")
 
 SECRET = re.compile(r"(password|secret|token)[^.]*$")
 """The keys whose values nobody is shown."""
-
-
-class ConfigError(Exception):
-    """The settings cannot be used. The text is for the operator: `FILE:LINE: key.path: expected …, got …`."""
 
 
 class Durability(Section, frozen=True):
@@ -236,12 +236,26 @@ class Settings(Section, frozen=True):
     log: Log = field(default_factory=Log)
 
 
-def load(path: Path | None = None, assignments: Sequence[str] = (), *, data_dir: str | None = None) -> Settings:
-    """The settings from a YAML file, `key=value` assignments with dotted keys, and the data directory. ConfigError."""
+def load(
+    path: Path | None = None,
+    assignments: Sequence[str] = (),
+    *,
+    data_dir: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """The settings from a YAML file, the environment's `HUBBUB_…`, `key=value` assignments, and the data directory.
+
+    What comes later wins. Raises ConfigError.
+    """
     tree: dict[str, Any] = {}
     places: dict[str, str] = {}
     if path is not None:
-        tree = _read(path, places)
+        tree = read(path, places)
+    try:
+        for name, key, text in variables(environment or {}, keys()):
+            _put(tree, places, key, text, name)
+    except VariableError as error:
+        raise ConfigError(str(error)) from None
     for assignment in assignments:
         _assign(tree, places, assignment)
     if data_dir is not None:
@@ -259,7 +273,27 @@ def load(path: Path | None = None, assignments: Sequence[str] = (), *, data_dir:
 
 def as_yaml(settings: Settings) -> str:
     """All of them; secrets are hidden."""
-    return yaml.safe_dump(_hidden(msgspec.to_builtins(settings)), sort_keys=False, allow_unicode=True)
+    return dumped(shown(settings))
+
+
+def dumped(sections: dict[str, Any]) -> str:
+    """As YAML."""
+    return yaml.safe_dump(sections, sort_keys=False, allow_unicode=True)
+
+
+def shown(settings: Settings) -> dict[str, Any]:
+    """All of them, by sections; secrets are hidden."""
+    hidden: dict[str, Any] = _hidden(msgspec.to_builtins(settings))
+    return hidden
+
+
+def keys(section: type[msgspec.Struct] = Settings, prefix: str = "") -> Iterator[str]:
+    """Every key, with dots."""
+    for each in msgspec.structs.fields(section):
+        if isinstance(each.type, type) and issubclass(each.type, msgspec.Struct):
+            yield from keys(each.type, f"{prefix}{each.name}.")
+        else:
+            yield prefix + each.name
 
 
 def _hidden(value: Any) -> Any:
@@ -271,80 +305,36 @@ def _hidden(value: Any) -> Any:
     return [_hidden(each) for each in value] if isinstance(value, list) else value
 
 
-# ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _read(path: Path, places: dict[str, str]) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: expected UTF-8 text") from None
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{path}:{line}: expected YAML: {error.problem}") from None
-    if root is None:
-        return {}
-    if not isinstance(root, yaml.MappingNode):
-        raise ConfigError(f"{path}:{root.start_mark.line + 1}: expected a mapping of settings, got {_kind(root)}")
-    value = _value(root, "", path, places)
-    assert isinstance(value, dict)
-    return value
-
-
-def _value(node: yaml.Node, key: str, path: Path, places: dict[str, str]) -> Any:
-    """The node's value; remembers on which line each key stands."""
-    if isinstance(node, yaml.MappingNode):
-        mapping: dict[str, Any] = {}
-        for name_node, value_node in node.value:
-            name = str(name_node.value)
-            inner = f"{key}.{name}" if key else name
-            if name in mapping:
-                raise ConfigError(f"{path}:{name_node.start_mark.line + 1}: {inner}: expected once, got twice")
-            places[inner] = f"{path}:{name_node.start_mark.line + 1}"
-            mapping[name] = _value(value_node, inner, path, places)
-        return mapping
-    if isinstance(node, yaml.SequenceNode):
-        items = []
-        for index, item in enumerate(node.value):
-            places[f"{key}[{index}]"] = f"{path}:{item.start_mark.line + 1}"
-            items.append(_value(item, f"{key}[{index}]", path, places))
-        return items
-    try:
-        return yaml.SafeLoader("").construct_object(node, deep=True)
-    except (yaml.MarkedYAMLError, ValueError) as error:
-        problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else error
-        raise ConfigError(f"{path}:{node.start_mark.line + 1}: {key}: expected a value, got {problem}") from None
-
-
-def _kind(node: yaml.Node) -> str:
-    return "a list" if isinstance(node, yaml.SequenceNode) else f"`{node.value}`"
+# ── values one by one ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _assign(tree: dict[str, Any], places: dict[str, str], assignment: str) -> None:
-    """`--set amqp.port=5673`: the value is YAML, except where text is expected."""
+    """`--set amqp.port=5673`."""
     key, equals, text = assignment.partition("=")
     place = f"--set {assignment}"
-    names = key.strip().split(".")
-    if not equals or not all(names):
+    if not equals or not all(key.strip().split(".")):
         raise ConfigError(f"{place}: expected key=value")
+    _put(tree, places, key.strip(), text, place)
+
+
+def _put(tree: dict[str, Any], places: dict[str, str], key: str, text: str, place: str) -> None:
+    """The value is YAML, except where text is expected."""
+    names = key.split(".")
     inner = tree
     for depth, name in enumerate(names[:-1]):
         inner = inner.setdefault(name, {})
         places.setdefault(".".join(names[: depth + 1]), place)
         if not isinstance(inner, dict):
             raise ConfigError(f"{place}: {'.'.join(names[: depth + 1])}: expected a section")
-    if isinstance(_type_of(key.strip()), inspect.StrType):
+    if isinstance(_type_of(key), inspect.StrType):
         value: Any = text
     else:
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError:
-            raise ConfigError(f"{place}: {key}: expected YAML, got `{text}`") from None
+            raise ConfigError(f"{place}: {key}: expected YAML") from None
     inner[names[-1]] = value
-    places[".".join(names)] = place
+    places[key] = place
 
 
 # ── explaining ────────────────────────────────────────────────────────────────────────────────────────────────────────

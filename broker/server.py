@@ -28,7 +28,7 @@ from broker.amqp.connection import AmqpConnection
 from broker.amqp.endpoint import Endpoint
 from broker.audit_log import AuditLog
 from broker.authentication.build import chain_of
-from broker.config import Settings
+from broker.config import Settings, shown
 from broker.core.broker import Broker, Restored
 from broker.core.clock import Clock
 from broker.core.errors import NotAccepted
@@ -374,6 +374,10 @@ class Server:
         if self.authentication is not None:
             self.authentication.reload()
         return reload(self, self.load)  # the last: files are renewed though the settings be refused
+
+    def shown_settings(self) -> dict[str, Any]:
+        """The settings in force, by sections; secrets are hidden."""
+        return shown(self.settings)
 
     def _on_hangup(self) -> None:
         with suppress(SettingsRefusedError):  # which the log tells of

@@ -209,6 +209,9 @@ class ObservedServer(Protocol):
     def reload(self) -> tuple[list[str], list[str]]:
         """Read the settings anew: what changed, what needs a restart. ValueError: nothing changed, and why."""
 
+    def shown_settings(self) -> dict[str, Any]:
+        """The settings in force, by sections; secrets are hidden."""
+
     def connections(self) -> list[Any]:
         """The open connections."""
 

@@ -29,14 +29,17 @@ ALLOWED: dict[str, set[str]] = {
     "broker.authentication_settings": {"broker.sections"},
     "broker.telemetry_settings": {"broker.sections"},
     "broker.mqtt_settings": {"broker.sections"},
-    "broker.config": {"broker.authentication_settings", "broker.limits", "broker.logs", "broker.mqtt_settings",
-                      "broker.telemetry_settings", "broker.sections"},
+    "broker.environment": set(),
+    "broker.settings_file": set(),
+    "broker.config": {"broker.authentication_settings", "broker.environment", "broker.limits", "broker.logs",
+                      "broker.mqtt_settings", "broker.telemetry_settings", "broker.sections", "broker.settings_file"},
     # The composition root, and what belongs to it, may know everything below it.
     "broker": {"storage", "broker.wire", "broker.core", "broker.net", "broker.amqp", "broker.mqtt", "broker.websocket",
                "broker.authentication", "broker.authentication_settings", "broker.client", "broker.management",
                "broker.telemetry_settings", "broker.mqtt_settings",
                "broker.sections",
-               "broker.config", "broker.limits", "broker.logs", "broker.version"},
+               "broker.config", "broker.environment", "broker.limits", "broker.logs", "broker.settings_file",
+               "broker.version"},
     "bridges": {"broker.client"},
 }  # fmt: skip
 

@@ -67,6 +67,11 @@ def accepts(address: tuple[str, int]) -> bool:
         return False
 
 
+def inherited() -> dict[str, str]:
+    """This process's environment, without what says how to test: a server takes HUBBUB_… for its settings."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("HUBBUB_")}
+
+
 def peer_name() -> str:
     return os.environ.get("HUBBUB_TEST_PEER", "hubbub")
 
@@ -111,7 +116,7 @@ class Server(ABC):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **self.environment},
+                env={**inherited(), **self.environment},
                 cwd=REPOSITORY,
                 start_new_session=True,  # so that kill() reaches every process that it started, and nothing else
             )

@@ -1,4 +1,4 @@
-"""`/api/hubbub/drain`, `/api/hubbub/reload`: what an operator tells the process itself."""
+"""`/api/hubbub/drain`, `/api/hubbub/reload`, `/api/hubbub/config`: what an operator tells the process itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ class Operation:
 
     def routes(self) -> list[web.RouteDef]:
         """Paths and methods."""
-        return [web.post("/api/hubbub/drain", self.drain), web.post("/api/hubbub/reload", self.reload)]
+        return [
+            web.post("/api/hubbub/drain", self.drain),
+            web.post("/api/hubbub/reload", self.reload),
+            web.get("/api/hubbub/config", self.config),
+        ]
 
     async def drain(self, request: web.Request) -> web.Response:
         """`{"after": seconds}`; without it as for SIGTERM. 202 at once: how long it takes, and how many are here."""
@@ -38,3 +42,8 @@ class Operation:
         except ValueError as error:
             raise bad_request(str(error)) from error
         return answer({"changed": changed, "needs_restart": needs_restart})
+
+    async def config(self, request: web.Request) -> web.Response:
+        """The settings in force: what a reload has changed is in it, what needs a restart is not."""
+        require(request, {ADMINISTRATOR})
+        return answer(self.server.shown_settings())

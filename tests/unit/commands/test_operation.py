@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
@@ -46,3 +47,8 @@ async def test_a_reload_says_each_key(run: Run, server: ObservedCore) -> None:
     server.wrong_settings = "hubbub.yaml:3: amqp.prot: expected one of address, port"
 
     assert "hubbub: the broker refused (400): hubbub.yaml:3" in (await run("reload", status=1)).output
+
+
+async def test_the_settings_in_force_are_shown(run: Run) -> None:
+    assert (await run("config", "running")).output.startswith("amqp:\n  port: 5672\n")
+    assert json.loads((await run("config", "running", "--json")).output)["users"][0]["password"] == "***"

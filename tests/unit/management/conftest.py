@@ -84,6 +84,9 @@ class ObservedCore:
             raise ValueError(self.wrong_settings)
         return ["log.level"], ["amqp.port"]
 
+    def shown_settings(self) -> dict[str, Any]:
+        return {"amqp": {"port": 5672}, "users": [{"name": "guest", "password": "***"}]}
+
     def connections(self) -> list[Any]:
         return [peer.connection for peer in self.core.peers]
 

@@ -60,6 +60,15 @@ async def test_only_an_administrator_reloads(api: Api, user: str) -> None:
     await api("POST", "/api/hubbub/reload", status=401, user=user)
 
 
+async def test_an_administrator_sees_the_settings_in_force(api: Api, server: ObservedCore) -> None:
+    assert await api("GET", "/api/hubbub/config", status=200) == server.shown_settings()
+
+
+@pytest.mark.parametrize("user", ["watcher", "policy", "manager", "plain"])
+async def test_only_an_administrator_sees_the_settings(api: Api, user: str) -> None:
+    await api("GET", "/api/hubbub/config", status=401, user=user)
+
+
 async def test_while_an_alarm_stands_the_broker_serves_and_is_not_ready(client: Client, server: ObservedCore) -> None:
     server.broker.raise_alarm("disk", "the disk is full")
 

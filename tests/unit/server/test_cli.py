@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from broker.cli import main
@@ -142,3 +143,19 @@ def test_a_backup_without_a_broker_or_a_directory_says_so(tmp_path: Path) -> Non
     result = CliRunner().invoke(main, ["backup", str(tmp_path / "copy"), "--data-dir", str(tmp_path / "none")])
     assert result.exit_code == 1
     assert "there is no such data directory" in result.output
+
+
+def test_the_environment_sets_what_serve_would_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "hubbub.yaml"
+    file.write_text("mqtt: {port: 1}\n")
+    monkeypatch.setenv("HUBBUB_CONFIG", str(file))
+    monkeypatch.setenv("HUBBUB_AMQP_PORT", "5999")
+    shown = yaml.safe_load(CliRunner().invoke(main, ["config", "show"]).output)
+    assert (shown["mqtt"]["port"], shown["amqp"]["port"]) == (1, 5999)
+    assert shown["users"][0]["password"] == "***"
+
+    monkeypatch.setenv("HUBBUB_AMPQ_PORT", "1")
+    wrong = CliRunner().invoke(main, ["serve"])
+    assert wrong.exit_code == 2
+    assert "did you mean HUBBUB_AMQP_PORT?" in wrong.stderr
+    assert CliRunner().invoke(main, ["config", "check", str(file)]).exit_code == 0, "the file alone"
