@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from broker.amqp.ending import fail_channel
 from broker.amqp.translate import AmqpError
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class AckTimeouts:
                 f"delivery acknowledgement on channel {channel.number} timed out. Timeout value used: {timeout_ms} ms. "
                 "This timeout value can be configured, see consumers doc guide to learn more"
             )
-            channel.connection.negotiation.fail_channel(channel, AmqpError(406, text), None)
+            fail_channel(channel, AmqpError(406, text), None)
             return
         first = channel.unacked.first_unsettled
         kept = marks[bisect_left(marks, first, key=lambda mark: mark.tag) :]

@@ -3,7 +3,7 @@
     announced (content header) ─▶ reserved at the connection, which has a limit
     received                   ─▶ room: memory, four times as much whenever it is full; counted in the broker's intake
 
-A body that is there whole is never begun (`channel.publish_whole`).
+A body that is there whole is never begun (`publishing.publish_whole`).
 """
 
 from libc.stddef cimport size_t

@@ -74,6 +74,3 @@ cdef class Channel(Publisher):
 # Where the next of at most `size` bytes of a body go that the edge reads straight into its message; then what came.
 cdef size_t body_place(Channel channel, size_t size, char** where) noexcept
 cdef int body_written(Channel channel, size_t size) except -1
-
-# A basic.publish at data[0], if its content is there, too: how many bytes it all takes, or 0. See channel.pyx.
-cdef Py_ssize_t publish_whole(Channel channel, const char* data, size_t size, size_t method_size) except -1

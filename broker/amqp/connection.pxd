@@ -1,4 +1,4 @@
-"""The hot half of an AMQP connection: bytes to frames to channels. `negotiation` is the cold half.
+"""The hot half of an AMQP connection: bytes to frames to channels. `negotiation` and `ending` are the cold half.
 
     data_received ─▶ frame ─▶ Channel.on_method, on_header, on_body
                           └─▶ negotiation (channel 0)

@@ -6,15 +6,16 @@ from cpython.ref cimport PyObject
 from libc.stdint cimport uint8_t
 from libc.string cimport memcmp
 
-from broker.amqp.channel cimport EXPECT_BODY, EXPECT_METHOD, Channel, body_place, body_written, publish_whole
+from broker.amqp.channel cimport EXPECT_BODY, EXPECT_METHOD, Channel, body_place, body_written
 from broker.amqp.codec cimport (
     BASIC_PUBLISH, FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD, FRAME_MIN_SIZE, FRAME_OVERHEAD,
     load16, load32,
 )
+from broker.amqp.publishing cimport publish_whole
 from broker.amqp.states cimport AWAIT_HEADER, CLOSED, CLOSING, RUNNING
 from broker.wire.connection cimport Connection
 
-from broker.amqp import revoked
+from broker.amqp import ending, revoked
 from broker.amqp.negotiation import Negotiation
 from broker.amqp.translate import AmqpError, reply_for
 from broker.core.errors import CoreError
@@ -67,7 +68,7 @@ cdef class AmqpConnection(Connection):
                 at = self.frame_at
                 break
             except Exception as error:
-                self.negotiation.on_internal_error(error)
+                ending.on_internal_error(self, error)
             if self.state == CLOSED:
                 at = size
                 break
@@ -211,9 +212,9 @@ cdef class AmqpConnection(Connection):
         channel, self.in_channel = self.in_channel, None
         if channel is None or error.is_hard:
             # Properties have no method of their own: what is wrong with them is their publish's.
-            self.negotiation.fail(error, BASIC_PUBLISH if error.code == 502 else self.method)
+            ending.fail(self, error, BASIC_PUBLISH if error.code == 502 else self.method)
         else:
-            self.negotiation.fail_channel(channel, error, self.method)
+            ending.fail_channel(channel, error, self.method)
 
     cdef bint stream(self, int number, size_t length) except -1:
         """Begins to take a large body frame in pieces. False: it is not one that may come now."""
@@ -250,7 +251,7 @@ cdef class AmqpConnection(Connection):
         except CoreError as error:
             self.on_error(reply_for(error))
         except Exception as error:
-            self.negotiation.on_internal_error(error)
+            ending.on_internal_error(self, error)
 
     cdef void writable(self) noexcept:
         self.wake_channels()
@@ -265,14 +266,14 @@ cdef class AmqpConnection(Connection):
         """The transport is gone: everything this connection held returns."""
         if self.negotiation is None:
             return
-        self.negotiation.end(reason)
+        ending.end(self, reason)
         # No circle is left: the memory goes now, not when the garbage collector comes by.
         self.negotiation = self.channel = self.in_channel = self.streaming = None
 
     cpdef shut_down(self, str text):
         """The broker stops: 320 CONNECTION_FORCED."""
         if self.negotiation is not None:
-            self.negotiation.shut_down(text)
+            ending.shut_down(self, text)
 
     # ── for the cold half ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -346,7 +347,7 @@ cdef class AmqpConnection(Connection):
     def on_not_stored(self):
         """The store has failed: what was asked for can't be promised."""
         if self.state == RUNNING:
-            self.negotiation.fail(AmqpError(541, "the store has failed: nothing can be written to disk"))
+            ending.fail(self, AmqpError(541, "the store has failed: nothing can be written to disk"))
         self.go_on(RESTS_FOR_STORE)
 
     def await_decision(self, question):
@@ -419,7 +420,7 @@ cdef class AmqpConnection(Connection):
             self.moved_ms = now_ms
         elif now_ms - self.moved_ms >= stalled_after_ms:
             self.intake.stalled_count += 1
-            self.negotiation.fail(AmqpError(506, "memory is short, and what was begun does not go on", hard=True))
+            ending.fail(self, AmqpError(506, "memory is short, and what was begun does not go on", hard=True))
         self.go_on(RESTS_FOR_ALARM)
 
     @property

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from broker.amqp import consuming, topology
 from broker.amqp.codec import SyntaxFault, arguments_of, method_frame
+from broker.amqp.ending import end_channel
 from broker.amqp.methods import METHODS
 from broker.amqp.replies import reply
 from broker.amqp.transaction import Transaction
@@ -47,7 +48,7 @@ def on_method_while_closing(channel: Channel, number: int) -> None:
     if number == CHANNEL_CLOSE:
         channel.send_frames(method_frame(channel.number, "channel.close-ok"))
     if number in (CHANNEL_CLOSE, CHANNEL_CLOSE_OK):
-        channel.connection.negotiation.end_channel(channel)
+        end_channel(channel)
 
 
 # ── channel ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -62,7 +63,7 @@ def on_channel_close(channel: Channel, _code: int, _text: str, _class_id: int, _
     """The client is done with it."""
     channel.close()
     reply(channel, "channel.close-ok")
-    channel.connection.negotiation.end_channel(channel)
+    end_channel(channel)
 
 
 def on_channel_close_ok(channel: Channel) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from broker.amqp.ending import fail
 from broker.amqp.states import CLOSED, CLOSING
 from broker.amqp.translate import AmqpError
 
@@ -30,4 +31,4 @@ def on_expired(negotiation: Negotiation) -> None:
     """The token was not renewed in time: 320, after which clients connect again."""
     negotiation.expiry = None
     if negotiation.connection.state not in (CLOSING, CLOSED):
-        negotiation.fail(AmqpError(320, "the credentials have expired"))
+        fail(negotiation.connection, AmqpError(320, "the credentials have expired"))

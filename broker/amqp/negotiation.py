@@ -1,7 +1,6 @@
-"""The cold half of a connection: handshake, channels that come and go, errors, the end (AMQP 0-9-1 §2.2, §1.4).
+"""The cold half of a connection: handshake, what comes on channel 0, channels that open (AMQP 0-9-1 §2.2, §1.4).
 
-Owns the connection's states and everything that is said on channel 0. Knows nothing of sockets; the hot half reads
-frames.
+Owns the connection's states up to its end, which is `ending`'s. Knows nothing of sockets; the hot half reads frames.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from broker.amqp import sasl
 from broker.amqp.codec import SyntaxFault, arguments_of, method_frame
+from broker.amqp.ending import fail, finish, release
 from broker.amqp.expiry import watch_expiry
 from broker.amqp.methods import BY_NAME, METHODS
 from broker.amqp.states import (
@@ -32,12 +32,10 @@ from broker.core.properties import decode_table
 from broker.version import VERSION
 
 if TYPE_CHECKING:
-    from broker.amqp.channel import Channel
     from broker.amqp.connection import AmqpConnection
 
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 FRAME_MIN_SIZE = 4096
-BASIC_PUBLISH = 60 << 16 | 40
 RAW_TABLE = b"T"
 CLIENTS_REMEMBERED_MAX = 256
 CLIENT_REMEMBERED_BYTES_MAX = 2048
@@ -67,7 +65,7 @@ log = logging.getLogger("hubbub.amqp")
 
 
 class Negotiation:
-    """What one connection agrees on with its peer, and how it ends."""
+    """What one connection agrees on with its peer."""
 
     __slots__ = ("connection", "expiry", "hears_refusal", "mechanism", "timer")
 
@@ -90,6 +88,13 @@ class Negotiation:
             connection.broker.clock.now_ms + connection.endpoint.handshake_timeout_ms, self.on_handshake_timeout
         )
 
+    def stop_timers(self) -> None:
+        """Nothing is awaited any more."""
+        for timer in (self.timer, self.expiry):
+            if timer is not None:
+                timer.cancel()
+        self.timer = self.expiry = None
+
     def on_handshake_timeout(self) -> None:
         """The login took too long."""
         connection = self.connection
@@ -109,7 +114,7 @@ class Negotiation:
         """Another protocol or version: answer with the one that is spoken here, and close (§4.2.2)."""
         self.connection.endpoint.protocol_headers_refused += 1
         self.connection.write(PROTOCOL_HEADER)
-        self.finish()
+        finish(self.connection)
 
     def start(self) -> None:
         """The header was right: connection.start."""
@@ -202,9 +207,9 @@ class Negotiation:
                 f"Login was refused using authentication mechanism {self.mechanism.name}. "
                 "For details see the broker logfile."
             )
-            self.fail(AmqpError(403, text, hard=True))
+            fail(self.connection, AmqpError(403, text, hard=True))
         else:
-            self.finish()
+            finish(self.connection)
 
     def on_tune_ok(self, channel_max: int, frame_max: int, heartbeat_s: int) -> None:
         """The client's choice within what was offered; 0 means no limit of its own (§1.4.2.6)."""
@@ -268,6 +273,18 @@ class Negotiation:
         log.info("%s: secret of user '%s' updated: %s", connection.peer, connection.user.name, reason)
         connection.write(method_frame(0, "connection.update-secret-ok"))
 
+    # ── close ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def on_close(self, _reply_code: int, _reply_text: str, _class_id: int, _method_id: int) -> None:
+        """The client closes."""
+        release(self.connection)
+        self.connection.write(CLOSE_OK)
+        finish(self.connection)
+
+    def on_close_ok(self) -> None:
+        """The client has heard that we close."""
+        finish(self.connection)
+
     # ── channels ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def on_unopened_channel(self, frame_type: int, number: int, payload: bytes) -> None:
@@ -296,26 +313,6 @@ class Negotiation:
         else:
             raise AmqpError(505, f"content on channel {number}, which is not open")
 
-    def fail_channel(self, channel: Channel, error: AmqpError, method: int | None) -> None:
-        """Close a channel with a reply code; what it held returns. `method` 0: content, None: nothing was said."""
-        method = 0 if method is None else method or BASIC_PUBLISH  # an error in content is its publish's
-        connection = self.connection
-        if channel.is_closing:
-            return
-        log.warning("%s channel %d closed: %s", connection.peer, channel.number, error.text)
-        connection.endpoint.channels_failed += 1
-        channel.close()
-        connection.write(
-            method_frame(channel.number, "channel.close", error.code, error.text, method >> 16, method & 0xFFFF)
-        )
-
-    def end_channel(self, channel: Channel) -> None:
-        """The channel's number is free again."""
-        tell_of_channel(self.connection, "channel.closed", channel.number)
-        self.connection.endpoint.on_channel_ended(channel)
-        self.connection.broker.presence.close_channel(self.connection.user.name)
-        self.connection.forget_channel(channel.number)
-
     # ── blocked ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def send_blocked(self, reason: str) -> None:
@@ -327,94 +324,6 @@ class Negotiation:
         """connection.unblocked."""
         if self.connection.hears_blocked:
             self.connection.write(method_frame(0, "connection.unblocked"))
-
-    # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def fail(self, error: AmqpError, method: int = 0) -> None:
-        """Close the connection with a reply code (§2.2.4: close, then only close-ok is awaited)."""
-        connection = self.connection
-        if connection.state in (CLOSING, CLOSED):
-            self.finish()
-            return
-        log.warning("%s: connection closed: %s", connection.peer, error.text)
-        connection.endpoint.connections_failed += 1
-        connection.write(method_frame(0, "connection.close", error.code, error.text, method >> 16, method & 0xFFFF))
-        self.release()
-        connection.state = CLOSING
-        if error.code == 501:
-            self.finish()  # frames can't be told apart any more: no close-ok can be read
-        else:
-            self.timer = connection.broker.clock.call_at(
-                connection.broker.clock.now_ms + connection.endpoint.handshake_timeout_ms, self.finish
-            )
-
-    def on_internal_error(self, error: Exception) -> None:
-        """Our bug: the peer gets 541, the log the traceback."""
-        log.error("%s: internal error", self.connection.peer, exc_info=error)
-        self.fail(AmqpError(541, "an error of the broker; its log has the details"))
-
-    def shut_down(self, text: str) -> None:
-        """The operator stops the broker."""
-        if self.connection.state == RUNNING:
-            self.fail(AmqpError(320, text))
-        else:
-            self.finish()
-
-    def on_close(self, _reply_code: int, _reply_text: str, _class_id: int, _method_id: int) -> None:
-        """The client closes."""
-        self.release()
-        self.connection.write(CLOSE_OK)
-        self.finish()
-
-    def on_close_ok(self) -> None:
-        """The client has heard that we close."""
-        self.finish()
-
-    def finish(self) -> None:
-        """Send what is left, then close the socket."""
-        self.connection.state = CLOSED
-        self.connection.output.close()
-
-    def end(self, reason: str) -> None:
-        """The socket is gone."""
-        connection = self.connection
-        if connection.state == RUNNING:
-            log.info("%s: connection lost: %s", connection.peer, reason)
-        connection.state = CLOSED
-        self.release()
-        connection.endpoint.connections.discard(connection)
-        self.mechanism = None
-
-    def release(self) -> None:
-        """Give back everything that the connection holds: channels, consumers, exclusive queues. Once."""
-        connection = self.connection
-        for timer in (self.timer, self.expiry):
-            if timer is not None:
-                timer.cancel()
-        self.timer = self.expiry = None
-        if connection.vhost is None:
-            return
-        connection.endpoint.connections_closed += connection.state in (RUNNING, CLOSED)
-        connection.endpoint.heartbeats.forget(connection)
-        connection.broker.publishing.discard(connection)
-        vhost = connection.vhost
-        # What one channel gives back must not be handed to a consumer of the next, which cannot settle it any more.
-        for channel in connection.channels.values():
-            for consumer in channel.consumers.values():
-                consumer.stop()
-        for channel in list(connection.channels.values()):
-            channel.close()
-            tell_of_channel(connection, "channel.closed", channel.number)
-            connection.endpoint.on_channel_ended(channel)
-            connection.broker.presence.close_channel(connection.user.name)
-        connection.channels.clear()
-        for queue in list(connection.endpoint.exclusive_queues.pop(connection, ())):
-            vhost.remove_queue(queue)
-        connection.broker.publish_rates.leave(connection)
-        connection.broker.presence.leave(connection.user.name, vhost.name, connection)
-        if connection.broker.events.wanted:
-            connection.broker.events.tell("connection.closed", **connection_event(connection))
-        connection.vhost = None
 
 
 class Client(NamedTuple):

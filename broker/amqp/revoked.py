@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from broker.amqp import consuming
+from broker.amqp.ending import fail
 from broker.amqp.states import RUNNING
 from broker.amqp.translate import AmqpError
 from broker.core.undecided import Undecided
@@ -25,11 +26,11 @@ def on_rights_changed(connection: AmqpConnection) -> None:
     user, vhost = connection.user, connection.vhost
     assert vhost is not None
     if user.is_deleted:
-        connection.negotiation.fail(AmqpError(320, f"user '{user.name}' is deleted"))
+        fail(connection, AmqpError(320, f"user '{user.name}' is deleted"))
         return
     if not user.asks_others and not user.may_access(vhost.name):
         text = f"access to vhost '{vhost.name}' refused for user '{user.name}'"
-        connection.negotiation.fail(AmqpError(403, text, hard=True))
+        fail(connection, AmqpError(403, text, hard=True))
         return
     connection.be_metered()
     for channel in list(connection.channels.values()):

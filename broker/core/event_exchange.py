@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from broker.core import definitions
 from broker.core.errors import CoreError
 from broker.core.events import Event
 from broker.core.message import Message
@@ -39,7 +40,7 @@ class EventExchange:
         self.published = 0
         self.dropped = 0
         if EVENT_EXCHANGE not in vhost.exchanges:
-            vhost.put_exchange(vhost.make_exchange(EVENT_EXCHANGE, "topic", durable=True, internal=True))
+            definitions.put_exchange(vhost, vhost.make_exchange(EVENT_EXCHANGE, "topic", durable=True, internal=True))
         self.stop = vhost.broker.events.listen(self.hear)
 
     def hear(self, event: Event) -> None:

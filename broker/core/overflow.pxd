@@ -1,7 +1,7 @@
-"""Whom a full queue turns away: x-max-length and x-max-length-bytes, for what comes. (The oldest gives way in `queue`.)
+"""Who gives way in a full queue: x-max-length and x-max-length-bytes.
 
-Owns what a publisher hears of a message that does not get in, and what is counted then. Asked only of queues that have
-a limit or that somebody watches.
+Owns what a publisher hears of a message that does not get in, which one leaves where the oldest gives way, and what is
+counted then. Asked only of queues that have a limit or that somebody watches.
 """
 
 from libc.stdint cimport uint64_t
@@ -18,6 +18,9 @@ cdef enum:                          # in the order of arguments.OVERFLOWS
 
 # What the publisher hears of a message that does not get in; 0 where there is room, or the oldest gives way.
 cdef int turn_away(Queue queue, message_t* message) except -1
+
+# Drop-head: the message that would be delivered next gives way, whatever its priority (RabbitMQ).
+cdef int drop_overflow(Queue queue) except -1
 
 
 cdef inline uint64_t total_bytes(Queue queue) noexcept:

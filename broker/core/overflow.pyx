@@ -1,7 +1,10 @@
 """Whom a full queue turns away: see overflow.pxd."""
 
+from broker.core.entry cimport entry_t
+from broker.core.expiry cimport drop_expired
 from broker.core.message cimport message_view
 from broker.core.queue cimport Queue
+from broker.core.ready cimport ReadyList
 from broker.core.target cimport REFUSED, ROUTED
 from storage.records cimport MESSAGE_PERSISTENT, message_t
 
@@ -34,10 +37,26 @@ cdef int turn_away(Queue queue, message_t* message) except -1:
     return outcome
 
 
+cdef int drop_overflow(Queue queue) except -1:
+    cdef ReadyList level
+    cdef entry_t entry
+    if queue.may_expire and is_over(queue, 0, 0):
+        drop_expired(queue)                             # that is the truer reason
+    while is_over(queue, 0, 0):
+        level = queue.next_level()
+        if level is None or level.peek() == NULL:
+            break
+        level.pop(&entry)
+        queue.ready_count -= 1
+        queue.ledger.dropped_maxlen += 1
+        queue.dead_letter(&entry, "maxlen")
+    return 0
+
+
 cdef bint is_full(Queue queue, message_t* message) except -1:
     """No room for one more, even when what has expired is gone."""
     if not is_over(queue, 1, message.body_size):
         return False
     if queue.may_expire:
-        queue.drop_expired()
+        drop_expired(queue)
     return is_over(queue, 1, message.body_size)

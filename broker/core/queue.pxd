@@ -1,7 +1,7 @@
 """The one queue class of every protocol.
 
-Owns which message is whose: ready, unacked, settled; limits, expiry, dead-lettering, the ledger. Knows nothing of
-frames or sockets. Order and memory of what is ready are ReadyList's; bytes on disk the store's.
+Owns which message is whose: ready, unacked, settled; dead-lettering, the ledger. Knows nothing of frames or sockets.
+Order and memory of what is ready are ReadyList's; limits `overflow`'s, deadlines `expiry`'s; bytes on disk the store's.
 
     accept ──▶ deliver at once to a consumer with credit, or ready ──▶ deliver ──▶ settle(COMPLETE | REQUEUE | DISCARD)
 
@@ -79,7 +79,4 @@ cdef class Queue(Target):
     cdef int put(self, entry_t* entry) except -1
     cdef ReadyList next_level(self)                               # the one to be served next; None: all are empty
     cdef int hand_over(self, Consumer consumer, entry_t* entry) except -1
-    cdef int drop_expired(self) except -1
-    cdef int watch_expiry(self) except -1
-    cdef int drop_overflow(self) except -1
     cdef int dead_letter(self, entry_t* entry, str reason) except -1

@@ -2,15 +2,16 @@
 
 from cpython.list cimport PyList_GET_ITEM
 from cpython.ref cimport PyObject
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from broker.core.clock cimport Clock
 from broker.core.consumers cimport Consumers
 from broker.core.delivery_counts cimport DeliveryCounts, settle_entry
 from broker.core.entry cimport ENTRY_DURABLE, ENTRY_REDELIVERED, entry_t, ring_at
+from broker.core.expiry cimport deadline, drop_expired, watch_expiry
 from broker.core.ledger cimport ledger_unaccounted
 from broker.core.message cimport message_view
-from broker.core.overflow cimport OVERFLOW_DROP_HEAD, is_over, total_bytes, turn_away
+from broker.core.overflow cimport OVERFLOW_DROP_HEAD, drop_overflow, total_bytes, turn_away
 from broker.core.ready cimport ReadyList
 from broker.core.target cimport ROUTED, STORED, Consumer, Target
 from storage.interface cimport SLOT_DURABLE, SLOT_REDELIVERED, Store
@@ -78,9 +79,9 @@ cdef class Queue(Target):
         """Other settings are in force from now on (a policy changed): also for what is here already."""
         self.apply(settings)
         if self.is_limited and self.overflow == OVERFLOW_DROP_HEAD:
-            self.drop_overflow()
+            drop_overflow(self)
             if self.may_expire:
-                self.watch_expiry()
+                watch_expiry(self)
 
     # ── in ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -146,13 +147,13 @@ cdef class Queue(Target):
         if entry.expires_at_ms:
             self.may_expire = True
         if self.is_limited:
-            self.drop_overflow()
+            drop_overflow(self)
         if entry.expires_at_ms and entry.expires_at_ms <= self.clock.now_ms:
-            self.drop_expired()
+            drop_expired(self)
         if not self.nobody_has_credit and self.consumers.count:
             self.deliver()
         if self.may_expire:
-            self.watch_expiry()
+            watch_expiry(self)
         return outcome
 
     # ── out ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -185,7 +186,7 @@ cdef class Queue(Target):
                 if head == NULL:
                     break
                 if head.expires_at_ms and head.expires_at_ms <= self.clock.now_ms:
-                    self.drop_expired()
+                    drop_expired(self)
                     continue
                 consumer = self.consumers.next(head.message)
                 if consumer is None:
@@ -201,7 +202,7 @@ cdef class Queue(Target):
         finally:
             self.delivering = False
         if self.may_expire:
-            self.watch_expiry()
+            watch_expiry(self)
         return 0
 
     cdef int hand_over(self, Consumer consumer, entry_t* entry) except -1:
@@ -230,7 +231,7 @@ cdef class Queue(Target):
         cdef entry_t* head
         self.last_used_ms = self.clock.now_ms
         if self.may_expire:
-            self.drop_expired()
+            drop_expired(self)
         level = self.next_level()
         head = level.peek() if level is not None else NULL
         if head == NULL:
@@ -254,7 +255,7 @@ cdef class Queue(Target):
             self.unacked_count += 1
             self.unacked_bytes += entry.message.body_size
         if self.may_expire:
-            self.watch_expiry()
+            watch_expiry(self)
         return True
 
     cdef int settle(self, entry_t* entry, int outcome) except -1:
@@ -281,39 +282,7 @@ cdef class Queue(Target):
             self.deliver()
         return 0
 
-    # ── limits and expiry ─────────────────────────────────────────────────────────────────────────────────────────
-
-    cdef int drop_overflow(self) except -1:
-        """Drop-head: the message that would be delivered next gives way, whatever its priority (RabbitMQ)."""
-        cdef ReadyList level
-        cdef entry_t entry
-        if self.may_expire and is_over(self, 0, 0):
-            self.drop_expired()                             # that is the truer reason
-        while is_over(self, 0, 0):
-            level = self.next_level()
-            if level is None or level.peek() == NULL:
-                break
-            level.pop(&entry)
-            self.ready_count -= 1
-            self.ledger.dropped_maxlen += 1
-            self.dead_letter(&entry, "maxlen")
-        return 0
-
-    cdef int drop_expired(self) except -1:
-        """Expiry is looked at where a message has reached the head (of its priority)."""
-        cdef ReadyList level
-        cdef entry_t* head
-        cdef entry_t entry
-        for level in self.levels:
-            while level.count:
-                head = level.peek()
-                if head == NULL or not head.expires_at_ms or head.expires_at_ms > self.clock.now_ms:
-                    break
-                level.pop(&entry)
-                self.ready_count -= 1
-                self.ledger.expired += 1
-                self.dead_letter(&entry, "expired")
-        return 0
+    # ── what leaves unconsumed ────────────────────────────────────────────────────────────────────────────────────
 
     cdef int dead_letter(self, entry_t* entry, str reason) except -1:
         """Takes over an entry that leaves unconsumed: to the dead-letter exchange, if there is one, or nowhere."""
@@ -327,32 +296,12 @@ cdef class Queue(Target):
         message_unref(entry.message)
         return 0
 
-    cdef int watch_expiry(self) except -1:
-        """Called where a head may be another: one timer per queue, no later than the earliest deadline of the heads."""
-        cdef ReadyList level
-        cdef entry_t* head
-        cdef int64_t due_ms = 0
-        if self.ready_count == 0:
-            self.may_expire = False         # until a message with a deadline comes, or comes back
-            return 0
-        for level in self.levels:
-            if level.count:
-                head = level.peek()
-                if head != NULL and head.expires_at_ms and (due_ms == 0 or head.expires_at_ms < due_ms):
-                    due_ms = head.expires_at_ms
-        if due_ms == 0 or (self.expiry_timer is not None and self.expiry_timer.due_ms <= due_ms):
-            return 0                        # a timer that is early finds out and watches again
-        if self.expiry_timer is not None:
-            self.expiry_timer.cancel()
-        self.expiry_timer = self.clock.call_at(due_ms, self.on_expiry_due)
-        return 0
-
     def on_expiry_due(self):
         """The earliest deadline has come, or had come for a head that was taken before."""
         self.expiry_timer = None
         if not self.deleted:
-            self.drop_expired()
-            self.watch_expiry()
+            drop_expired(self)
+            watch_expiry(self)
 
     # ── consumers ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -423,7 +372,7 @@ cdef class Queue(Target):
         self.next_position = max(self.next_position, delivered_up_to + 1)
         for level in self.levels:
             level.redelivered_up_to = delivered_up_to
-        self.watch_expiry()
+        watch_expiry(self)
 
     @property
     def last_position(self) -> int:
@@ -488,14 +437,6 @@ cdef inline size_t level_of(Queue queue, size_t priority) noexcept:
     return 0 if queue.ready is not None else min(priority, <size_t>len(queue.levels) - 1)
 
 
-cdef int64_t deadline(Queue queue, message_t* message) noexcept:
-    """When the message expires here: the nearer of its own expiration and the queue's x-message-ttl."""
-    cdef int64_t ttl_ms = queue.message_ttl_ms
-    if message.expiration_ms >= 0 and (ttl_ms < 0 or message.expiration_ms < ttl_ms):
-        ttl_ms = message.expiration_ms
-    return queue.clock.now_ms + ttl_ms
-
-
 cdef int give_back(Queue queue, entry_t* entry) except -1:
     """Puts a delivered message back to its place, or drops it where that happened too often (x-delivery-limit)."""
     cdef ReadyList level
@@ -515,10 +456,10 @@ cdef int give_back(Queue queue, entry_t* entry) except -1:
     level.push_back_again(entry)
     queue.ready_count += 1
     if queue.is_limited and queue.overflow == OVERFLOW_DROP_HEAD:
-        queue.drop_overflow()
+        drop_overflow(queue)
     if entry.expires_at_ms:
         queue.may_expire = True
-        queue.watch_expiry()
+        watch_expiry(queue)
     return 0
 
 

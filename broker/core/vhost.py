@@ -1,7 +1,7 @@
 """A virtual host: its exchanges, queues and bindings, and what may be done with them.
 
-Owns names: declaring, deleting, binding, and the rules the specifications give for these. Definitions that outlive a
-restart go into the store's open batch: the dialect waits for it. Knows no protocol: errors are `broker.core.errors`.
+Owns names: declaring, deleting, binding, and the rules the specifications give for these. What outlives a restart goes
+into the store's open batch (`definitions`): the dialect waits for it. Knows no protocol: its errors are `core.errors`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from broker.core import arguments as argument_rules
-from broker.core import carbon_copies, object_events
+from broker.core import carbon_copies, definitions, object_events
 from broker.core.binding import EXCHANGE, QUEUE, Binding, identity
 from broker.core.dead_letters import DeadLetters
 from broker.core.errors import (
@@ -25,7 +25,6 @@ from broker.core.exchange import Exchange
 from broker.core.exchange_types import DefaultExchange, exchange_class
 from broker.core.message import Message
 from broker.core.policy import Policies, declared_settings
-from broker.core.properties import encode_table
 from broker.core.queue import Queue
 from broker.core.retained import RetainedMessages
 from broker.core.shares import SHARE_PREFIX, Shares
@@ -159,22 +158,9 @@ class VirtualHost:
             name, type_name, durable=durable, auto_delete=auto_delete, internal=internal, arguments=arguments
         )
         if durable:
-            self.put_exchange(exchange)
+            definitions.put_exchange(self, exchange)
         object_events.exchange_created(exchange)
         return exchange
-
-    def put_exchange(self, exchange: Exchange) -> None:
-        """Make a durable exchange's definition outlive a restart, with the open batch."""
-        self.put_definition(
-            "exchange",
-            exchange.name,
-            {
-                "type": exchange.type,
-                "auto_delete": exchange.auto_delete,
-                "internal": exchange.internal,
-                "arguments": encode_table(exchange.arguments),
-            },
-        )
 
     def delete_exchange(self, name: str, *, if_unused: bool = False) -> None:
         """Delete the exchange and its bindings, if it is there (RabbitMQ: deleting what is gone succeeds)."""
@@ -271,35 +257,23 @@ class VirtualHost:
         store_id = self.broker.next_store_id(1 + (settings.max_priority or 0))
         queue = self.make_queue(name, store_id, durable, auto_delete, owner if exclusive else None, arguments, settings)
         if durable and not exclusive:
-            self.put_queue(queue)
+            definitions.put_queue(self, queue)
         object_events.queue_created(queue)
         return queue
-
-    def put_queue(self, queue: Queue) -> None:
-        """Make a durable queue's definition outlive a restart, with the open batch."""
-        self.put_definition(
-            "queue",
-            queue.name,
-            {
-                "store_id": queue.store_id,
-                "auto_delete": queue.auto_delete,
-                "arguments": encode_table(queue.arguments),
-            },
-        )
 
     def redeclare_queue(self, queue: Queue, arguments: dict[str, Any]) -> None:
         """Give a queue that the broker itself made other arguments: its settings have changed since."""
         queue.arguments = arguments
         queue.change(self.policies.settings(queue.name, declared_settings(queue)))
         if queue.durable:
-            self.put_queue(queue)
+            definitions.put_queue(self, queue)
 
     def make_queue_durable(self, queue: Queue) -> None:
         """From now on the queue, its bindings and the persistent messages that come outlive a restart."""
         queue.durable = True
-        self.put_queue(queue)
+        definitions.put_queue(self, queue)
         for binding in queue.bindings:
-            self.put_binding(binding)
+            definitions.put_binding(self, binding)
 
     def check_queue_limit(self, name: str) -> None:
         """The operator's own limit of this vhost. Raises PreconditionFailed in RabbitMQ's words."""
@@ -390,25 +364,9 @@ class VirtualHost:
         if self.binding_count >= self.limits.bindings_max:
             raise LimitExceeded(f"vhost '{self.name}' has its limit of {self.limits.bindings_max} bindings")
         self.add_binding(binding)
-        self.put_binding(binding)
+        definitions.put_binding(self, binding)
         object_events.binding_created(binding, self)
         return binding
-
-    def put_binding(self, binding: Binding) -> None:
-        """Make a binding outlive a restart, with the open batch, where both its ends do."""
-        source, destination = binding.source, binding.destination
-        if source.durable and destination.durable and getattr(destination, "exclusive_owner", None) is None:
-            self.broker.put_definition(
-                binding.definition_key(self.name),
-                {
-                    "vhost": self.name,
-                    "source": source.name,
-                    "kind": binding.destination_kind,
-                    "destination": destination.name,
-                    "key": binding.key,
-                    "arguments": encode_table(binding.arguments),
-                },
-            )
 
     def add_binding(self, binding: Binding) -> None:
         """Wire a binding up. Raises PreconditionFailed where the exchange's type refuses it."""

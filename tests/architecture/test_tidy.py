@@ -16,10 +16,7 @@ FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 60
 
 # What is longer than the rule, how long it may be, and why. Lower a figure when you shorten the thing; never raise one.
-LONG_FILES: dict[str, tuple[int, str]] = {
-    "broker/amqp/channel.pyx": (516, "the hot half of a channel, in one unit so that C inlines it"),
-    "broker/core/queue.pyx": (560, "the one queue; consumers, ready list and entries have left it"),
-}
+LONG_FILES: dict[str, tuple[int, str]] = {}
 LONG_FUNCTIONS: dict[str, tuple[int, str]] = {}
 
 FORBIDDEN_NAMES = re.compile(r"manager|handler|helper|util|common|misc|^data$|^info$|_info$|_data$|stuff")
