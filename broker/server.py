@@ -28,6 +28,8 @@ from broker.amqp.connection import AmqpConnection
 from broker.amqp.endpoint import Endpoint
 from broker.audit_log import AuditLog
 from broker.authentication.build import chain_of
+from broker.authentication.password_checks import PasswordChecks
+from broker.authentication.questions import Questions
 from broker.config import Settings, shown
 from broker.core.broker import Broker, Restored
 from broker.core.clock import Clock
@@ -168,8 +170,16 @@ class Server:
         waiting_max = self.settings.limits.logins_waiting_max
         access = self.broker.access
         access.certificate_name = self.settings.authentication.certificate.name
+        self.checks = PasswordChecks(access, self.clock, Questions(waiting_max, self.turn.enter))
+        access.checks = self.checks
+        self._closing.push_async_callback(self.checks.close)
         self.authentication = chain_of(
-            self.settings.authentication, access, self.clock, waiting_max=waiting_max, enter=self.turn.enter
+            self.settings.authentication,
+            access,
+            self.checks,
+            self.clock,
+            waiting_max=waiting_max,
+            enter=self.turn.enter,
         )
         if self.authentication is not None:
             access.others = self.authentication

@@ -12,6 +12,7 @@ from broker.authentication.backend import Backend, SetupError
 from broker.authentication.chain import Chain, Step
 from broker.authentication.http_service import HttpService
 from broker.authentication.internal import Internal
+from broker.authentication.password_checks import PasswordChecks
 from broker.authentication.password_file import PasswordFile
 from broker.authentication.questions import Questions
 from broker.core.access import Access, Permission
@@ -20,9 +21,10 @@ from broker.core.access import Access, Permission
 class Backends:
     """Makes those that the settings name, each once. `settings`: authentication_settings.Authentication."""
 
-    def __init__(self, settings: Any, access: Access, clock: Any, questions: Questions) -> None:
+    def __init__(self, settings: Any, access: Access, checks: PasswordChecks, clock: Any, questions: Questions) -> None:
         self.settings = settings
         self.access = access
+        self.checks = checks
         self.clock = clock
         self.questions = questions
         self.made: dict[str, Backend] = {}
@@ -35,7 +37,7 @@ class Backends:
 
     def internal(self) -> Backend:
         """The store's users."""
-        return Internal(self.access)
+        return Internal(self.access, self.checks)
 
     def password_file(self) -> Backend:
         """Raises SetupError."""
@@ -113,13 +115,13 @@ MAKE: dict[str, Callable[[Backends], Backend]] = {
 
 
 def chain_of(
-    settings: Any, access: Access, clock: Any, *, waiting_max: int, enter: Callable[[], object]
+    settings: Any, access: Access, checks: PasswordChecks, clock: Any, *, waiting_max: int, enter: Callable[[], object]
 ) -> Chain | None:
     """`settings`: authentication_settings.Authentication. None: only the store's users. SetupError."""
     if list(settings.backends) == ["internal"]:
         return None
     questions = Questions(waiting_max, enter)
-    backends = Backends(settings, access, clock, questions)
+    backends = Backends(settings, access, checks, clock, questions)
     steps = []
     for each in settings.backends:
         if isinstance(each, str):

@@ -21,10 +21,10 @@ from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from broker.authentication.backend import Backend, Login, RefusedError, UnavailableError
+from broker.authentication.backend import Backend, Login, OtherUser, RefusedError, UnavailableError
 from broker.authentication.questions import Questions
 from broker.core.access import Access, User
-from broker.core.errors import AccessRefused
+from broker.core.errors import AccessRefused, NotFound, TooManyLogins
 from broker.core.undecided import Question, Undecided
 
 log = logging.getLogger("hubbub.authentication")
@@ -46,6 +46,8 @@ class Answer(NamedTuple):
     """To a login; believed `until_ms`."""
 
     user: User | None
+    step: Step | None
+    """Who said so, where there is a user."""
     reason: str
     until_ms: int
     is_guess: bool
@@ -112,6 +114,22 @@ class Chain:
             raise AccessRefused(f"user '{name}' was refused: {answer.reason}")
         raise Undecided(self.ask(key, Login(name, password, peer, peer_is_loopback)))
 
+    def who(self, name: str, token: bytes | None, peer: str) -> tuple[User, str, str]:
+        """See core.access.Others."""
+        if token is not None and not any(each(token) for each in self._is_token):
+            raise NotFound("no backend takes such a token")
+        first, user = self.steps[0], self.access.users.get(name)
+        if token is None and user is not None and first.authentication.name == first.authorization.name == "internal":
+            return user, "internal", "internal"
+        key = self.key(name, token, peer)
+        answer = self.answers.get(key)
+        if answer is None or answer.until_ms <= self.clock.now_ms:
+            raise Undecided(self.ask(key, Login(name, token, peer, False)))
+        if answer.user is None or answer.step is None:
+            whom = f"user '{name}'" if token is None else "the token"
+            raise NotFound(f"no backend knows {whom}: {answer.reason}")
+        return answer.user, answer.step.authentication.name, answer.step.authorization.name
+
     def key(self, name: str, password: bytes | None, peer: str) -> bytes:
         """A keyed hash: useless outside this process."""
         keyed = hashlib.blake2b(key=self._key)
@@ -121,17 +139,18 @@ class Chain:
         return keyed.digest()
 
     def ask(self, key: bytes, login: Login) -> Question:
-        """Raises AccessRefused where too many wait."""
+        """Raises TooManyLogins."""
         question = self.questions.ask(key, lambda: self.decide(key, login))
         if question is None:
-            raise AccessRefused(f"user '{login.name}' was refused: too many logins wait for their backends")
+            self.access.logins_refused += 1
+            raise TooManyLogins(f"user '{login.name}' was refused: too many logins wait for their backends")
         return question
 
     async def decide(self, key: bytes, login: Login) -> None:
         """Ask, and remember."""
-        user, reason, is_guess = None, "", False
+        user, step, reason, is_guess = None, None, "", False
         try:
-            user = await self.find(login)
+            user, step = await self.find(login)
         except RefusedError as refused:
             reason, is_guess = str(refused), True
         except UnavailableError as unavailable:
@@ -144,7 +163,7 @@ class Chain:
         until_ms = now_ms + (REFUSED_MS if user is None else self.cache_ms)
         if user is not None and user.expires_ms:
             until_ms = min(until_ms, user.expires_ms)
-        self.remember(key, Answer(user, reason, until_ms, is_guess))
+        self.remember(key, Answer(user, step, reason, until_ms, is_guess))
 
     def remember(self, key: bytes, answer: Answer) -> None:
         """And forget what holds no more, oldest first."""
@@ -156,8 +175,11 @@ class Chain:
             if not answers:
                 return
 
-    async def find(self, login: Login) -> User:
-        """Ask one after the other. Raises RefusedError, or UnavailableError where one that might know could not say."""
+    async def find(self, login: Login) -> tuple[User, Step]:
+        """Ask one after the other; who it is, and who said so.
+
+        Raises RefusedError, or UnavailableError where one that might know could not say.
+        """
         missing = ""
         for step in self.steps:
             backend = step.authentication
@@ -184,7 +206,9 @@ class Chain:
                 self.outcomes[backend.name, "refused"] += 1
                 raise RefusedError(f"backend {backend.name} does not know what '{identity.name}' may")
             self.outcomes[backend.name, "allowed"] += 1
-            return user
+            if isinstance(user, OtherUser):  # of this login alone, as the store's are not
+                user.known_by = (found.name, backend.name)
+            return user, step
         if missing:
             raise UnavailableError(f"backend {missing} is not available")
         raise RefusedError("invalid credentials")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -20,11 +20,19 @@ def explain() -> None:
 
 @explain.group()
 @click.option("--as", "user", default=None, help="Published by this user; without, by who asks.")
+@click.option(
+    "--token-file",
+    type=click.File("r"),
+    default=None,
+    help="Or by whom the OAuth 2 token in this file names (-: input).",
+)
 @vhost_option
 @click.pass_context
-def publish(context: click.Context, user: str | None, vhost: str) -> None:
+def publish(context: click.Context, user: str | None, token_file: TextIO | None, vhost: str) -> None:
     """Rules that are asked, bindings that match, who would get it, and why the others would not."""
     context.obj = {"vhost": vhost, **({"user": user} if user is not None else {})}
+    if token_file is not None:
+        context.obj["token"] = token_file.read().strip()
 
 
 @publish.command("amqp")
@@ -62,6 +70,9 @@ def tell(found: dict[str, Any], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
+    known_by, backend = found["backends"]["authentication"], found["backends"]["authorization"]
+    if (known_by, backend) != ("internal", "internal"):
+        click.echo(f"user {found['user']}: known to the backend {known_by}; {backend} says what it may")
     click.echo("rules")
     for each in found["rules"]:
         rule = each.get("rule")

@@ -4,9 +4,9 @@ Owns authentication and authorization. Refuses to know SASL mechanisms and conne
 where the peer is. Definitions live in the store, one per user and one per (vhost, user).
 
 Passwords are hashed with argon2id; RabbitMQ's salted SHA-256 and SHA-512 hashes, as its definitions export them, are
-accepted too. Verifying one costs about 20 ms of the loop on purpose, so a password that was right is remembered for the
-life of the process, as a keyed hash, and wrong ones are counted: after a few, the pair of user and peer has to wait,
-and after some more the peer, whatever name it tries.
+accepted too. Verifying one costs about 20 ms on purpose (in a thread, where `checks` has any), so a password that was
+right is remembered for the life of the process, as a keyed hash, and wrong ones are counted: after a few, the pair of
+user and peer has to wait, and after some more the peer, whatever name it tries.
 
 Beside the hash stands a SCRAM verifier, made when a password is set; a user who came with a hash has none, and logs in
 by password only.
@@ -24,7 +24,8 @@ import hmac
 import re
 import secrets
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from contextlib import suppress
+from typing import NoReturn, Protocol
 
 import msgpack
 from argon2 import PasswordHasher
@@ -73,6 +74,16 @@ class Others(Protocol):
 
     def authenticate(self, name: str, password: bytes | None, peer_is_loopback: bool, peer: str) -> User:
         """The user, of the store or of somebody else; a password of None is not asked for. AccessRefused, Undecided."""
+
+    def who(self, name: str, token: bytes | None, peer: str) -> tuple[User, str, str]:
+        """A user as a login from there would find it, who knew it and who says what it may. NotFound, Undecided."""
+
+
+class Checks(Protocol):
+    """What is needed of authentication.password_checks.PasswordChecks."""
+
+    def check(self, name: str, password: bytes, peer: str) -> NoReturn:
+        """Have a password verified that is not remembered; it will be, where it is right. AccessRefused, Undecided."""
 
 
 class Permission:
@@ -127,6 +138,9 @@ class User:
     """Since 1970: when the login ends, as a token's does; 0: never."""
     asks_others = False
     """Whether `may` may raise Undecided."""
+
+    known_by = ("internal", "internal")
+    """Who found out who it is, and who says what it may."""
 
     judges_topics = False
     """Whether `may_topic` is to be asked as well."""
@@ -185,6 +199,8 @@ class Access:
         self.failures = Failures(clock)
         self.others: Others | None = None
         """Who else knows users; None: the store's users are all."""
+        self.checks: Checks | None = None
+        """Who verifies passwords without keeping the loop; None: it is kept."""
         self.certificate_name = COMMON_NAME
         """Which name of a client's certificate is the user's: see core.certificate_login."""
         self.hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
@@ -374,14 +390,16 @@ class Access:
         return self.authenticate_own(name, password, peer_is_loopback, peer)
 
     def authenticate_own(self, name: str, password: bytes, peer_is_loopback: bool, peer: str) -> User:
-        """The same, of the store's users alone. Raises AccessRefused."""
+        """The same, of the store's users alone. Raises AccessRefused, and Undecided where threads verify."""
         user = self.users.get(name)
         if user is not None and self.is_remembered(user, password):
             return self.admitted(user, peer_is_loopback)
+        if self.checks is not None:
+            self.checks.check(name, password, peer)
         self.check_wait(name, peer)
-        if user is None or not self.is_right(user, password):
+        if user is None or not self.matches(user.algorithm, user.password_hash, password):
             if user is None:
-                self.is_right(self.nobody, password)
+                self.matches(ARGON2ID, self.nobody.password_hash, password)
             raise self.refusal(name, peer)
         self.failures.forget(name, peer)
         self.right[name] = (self.remembered_form(password), user.password_hash)
@@ -395,9 +413,10 @@ class Access:
             self.failures.made_to_wait += 1
             raise AccessRefused(f"user '{name}' failed to log in too often; wait {-(-wait_ms // 1000)} s")
 
-    def refusal(self, name: str, peer: str) -> AccessRefused:
-        """Counts a login that failed; what to raise."""
-        self.failures.count(name, peer)
+    def refusal(self, name: str, peer: str, *, is_counted: bool = False) -> AccessRefused:
+        """A login whose proof was wrong; what to raise. `is_counted`: that it failed is counted already."""
+        if not is_counted:
+            self.failures.count(name, peer)
         self.logins_refused += 1
         return AccessRefused(f"user '{name}' was refused: invalid credentials")
 
@@ -452,15 +471,19 @@ class Access:
             and hmac.compare_digest(remembered[0], self.remembered_form(password))
         )
 
-    def is_right(self, user: User, password: bytes) -> bool:
-        """Verify against the hash, whatever it costs."""
-        if user.algorithm == ARGON2ID:
+    def matches(self, algorithm: str, password_hash: str, password: bytes) -> bool:
+        """Verify against a hash, whatever it costs; a wrong one always costs as much. Touches nothing: for threads."""
+        if algorithm == ARGON2ID:
             try:
-                return self.hasher.verify(user.password_hash, password)
+                return self.hasher.verify(password_hash, password)
             except (Argon2Error, InvalidHashError):
                 return False
-        salt, digest = salted_parts(user.password_hash)
-        return hmac.compare_digest(SALTED[user.algorithm](salt + password).digest(), digest)
+        salt, digest = salted_parts(password_hash)
+        if hmac.compare_digest(SALTED[algorithm](salt + password).digest(), digest):
+            return True
+        with suppress(Argon2Error):  # nor does the time tell who came with such a hash
+            self.hasher.verify(self.nobody.password_hash, password)
+        return False
 
 
 def salted_parts(password_hash: str) -> tuple[bytes, bytes]:

@@ -25,6 +25,10 @@ class AccessRefused(CoreError):
     """The user may not do this, or is not who it says it is."""
 
 
+class TooManyLogins(AccessRefused):
+    """Too many logins wait: this one was not looked at, and may come again."""
+
+
 class PreconditionFailed(CoreError):
     """What exists differs from what was asked for, or an argument is not acceptable."""
 

@@ -49,15 +49,17 @@ def explain_publish(
     message: Message,
     *,
     client_id: str | None = None,
+    backend: str = "internal",
     describe_rule: Callable[[Any], Row],
     describe_subscriber: Subscribers,
 ) -> Row:
-    """The account of one publish. Raises NotFound for an exchange that is not there.
+    """The account of one publish. Raises NotFound for an exchange that is not there; Undecided as User.may does.
 
-    `describe_rule`: an ordered rule (topic_rights.TopicRule) in words; `describe_subscriber`: see Subscribers.
+    `backend`: who says what the user may; `describe_rule`: an ordered rule (topic_rights.TopicRule) in words;
+    `describe_subscriber`: see Subscribers.
     """
     exchange = vhost.exchange(exchange_name)
-    rules = Rules(vhost.broker.access.topics, user, exchange, client_id, describe_rule)
+    rules = Rules(vhost.broker.access.topics, user, exchange, client_id, describe_rule, backend)
     asked = rules.ask(message.routing_key)
     route = Route(vhost, message, client_id, describe_subscriber)
     route.walk(exchange)
@@ -92,8 +94,10 @@ class Rules:
         exchange: Exchange,
         client_id: str | None,
         describe_rule: Callable[[Any], Row],
+        backend: str,
     ) -> None:
         self.topics = topics
+        self.backend = backend
         self.user = user
         self.exchange = exchange
         self.who = Who(user.name, exchange.vhost.name, exchange.name, client_id)
@@ -102,33 +106,48 @@ class Rules:
     def ask(self, key: bytes) -> list[Row]:
         """Every rule, in the order in which they are asked."""
         vhost, name = self.who.vhost, self.exchange.name
-        has = self.user.permissions.get(vhost)
-        if self.user.asks_others:
-            found = [row("backend", UNASKED, "another backend says what the user may; it is not asked for this")]
-            return found + self.of_topic(key)
-        if has is None and self.user.may_access(vhost):
-            verdict = ALLOWS if self.user.may_write(vhost, name, "exchange") else REFUSES
-            return [row("backend", verdict, "as the backend said that the user logged in by"), *self.of_topic(key)]
-        if has is None:
-            return [row("vhost", REFUSES, f"user '{self.user.name}' has no permission in vhost '{vhost}'")]
+        if not self.user.may_access(vhost):
+            return [self.said("vhost", REFUSES, f"user '{self.user.name}' has no permission in vhost '{vhost}'")]
         shown = name or DEFAULT_EXCHANGE_NAME
         verdict = ALLOWS if self.user.may_write(vhost, name, "exchange") else REFUSES
-        matches = "matches" if verdict == ALLOWS else "does not match"
-        found = [row("permission", verdict, f"write '{has.write}' {matches} the exchange '{shown}'", pattern=has.write)]
+        has = self.user.permissions.get(vhost)
+        if has is None or self.user.asks_others:
+            found = [
+                self.said("vhost", ALLOWS, f"user '{self.user.name}' may enter vhost '{vhost}'"),
+                self.said("permission", verdict, f"write to the exchange '{shown}'"),
+            ]
+        else:
+            matches = "matches" if verdict == ALLOWS else "does not match"
+            reason = f"write '{has.write}' {matches} the exchange '{shown}'"
+            found = [self.said("permission", verdict, reason, pattern=has.write)]
         if self.exchange.internal:
             found.append(row("exchange", REFUSES, f"nobody publishes to the internal exchange '{name}'"))
         return found + self.of_topic(key)
+
+    def said(self, kind: str, verdict: str, reason: str, **more: Any) -> Row:
+        """A rule that is the backend's, which is named unless it is the store."""
+        if self.backend == "internal":
+            return row(kind, verdict, reason, **more)
+        return row(kind, verdict, f"{reason}, says the backend {self.backend}", backend=self.backend, **more)
 
     def of_topic(self, key: bytes) -> list[Row]:
         """What is asked besides at a topic exchange."""
         if self.exchange.type != "topic":
             return []
-        others = [row("backend", UNASKED, "another backend judges topics, too; it is not asked for this")]
         return [
-            *(others if self.user.judges_topics else ()),
+            *self.others_topic(key),
             self.topic_permission(key),
             *(self.ordered(key) if self.exchange.name == TOPICS else ()),
         ]
+
+    def others_topic(self, key: bytes) -> list[Row]:
+        """What a backend says of the routing key."""
+        if not self.user.judges_topics:
+            return []
+        text, who = key.decode("utf-8", "surrogateescape"), self.who
+        allows = self.user.may_topic(who.vhost, "write", who.exchange, text, who.client_id)
+        shown = key.decode("utf-8", "replace")
+        return [self.said("topic", ALLOWS if allows else REFUSES, f"write with the routing key '{shown}'")]
 
     def topic_permission(self, key: bytes) -> Row:
         """RabbitMQ's."""

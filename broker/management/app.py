@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from broker.core.access import User
-from broker.core.errors import CoreError
+from broker.core.errors import CoreError, TooManyLogins
 from broker.core.events import ACTING_USER
 from broker.core.undecided import Undecided
 from broker.management.asked import ADMINISTRATOR, MAY_LOG_IN, USER, body_of, field, has_tag, refuse_forms, require
@@ -200,6 +200,8 @@ class Management:
             user = await decided(lambda: access.authenticate(name, password, is_loopback(peer), peer))
         except CoreError as error:
             self._tell_login("failure", name, peer, error=str(error))
+            if isinstance(error, TooManyLogins):
+                raise
             # Whether it is the name or the password is nobody's business; how long to wait is.
             raise login_failed("Login failed" if error.text.endswith("invalid credentials") else error.text) from None
         self._tell_login("success", user.name, peer)

@@ -25,6 +25,21 @@ def rate_metrics(rates: Any) -> Iterator[Metric]:
     yield waits
 
 
+def check_metrics(checks: Any) -> Iterator[Metric]:
+    """Of authentication.password_checks.PasswordChecks; nothing where the loop itself verifies."""
+    if checks is None:
+        return
+    yield CounterMetricFamily("hubbub_password_hashes", "Hashes computed to verify a password.", value=checks.verified)
+    yield GaugeMetricFamily(
+        "hubbub_password_hashes_waiting",
+        "Logins that wait for their password to be verified.",
+        value=len(checks.questions.asked),
+    )
+    yield CounterMetricFamily(
+        "hubbub_password_hashes_overflow", "Logins refused because too many waited.", value=checks.questions.refused
+    )
+
+
 def login_metrics(access: Any, audit: Any, rates: Any) -> Iterator[Metric]:
     """Of core.access.Access, and of audit_log.AuditLog where there is one."""
     if audit is not None:
@@ -43,6 +58,7 @@ def login_metrics(access: Any, audit: Any, rates: Any) -> Iterator[Metric]:
         value=len(failures.by_pair),
     )
     yield from rate_metrics(rates)
+    yield from check_metrics(access.checks)
     chain = access.others
     if chain is None:
         return

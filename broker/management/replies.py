@@ -50,6 +50,8 @@ def translated(error: errors.CoreError) -> ApiError:
     """The core's refusal as an HTTP status."""
     if isinstance(error, errors.NotFound | errors.InvalidPath):
         return not_found()
+    if isinstance(error, errors.TooManyLogins):
+        return ApiError(503, "unavailable", error.text)
     if isinstance(error, errors.AccessRefused):
         return refused(error.text)
     if isinstance(error, errors.NotAccepted):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from broker.core.certificate_login import name_in
-from broker.core.errors import AccessRefused, LimitExceeded
+from broker.core.errors import AccessRefused, LimitExceeded, TooManyLogins
 from broker.core.events import tell_login
 from broker.core.peers import host_of, is_loopback
 from broker.mqtt import ending, review, rights, will
@@ -148,7 +148,8 @@ def log_in(connection: MqttConnection, connect: Connect) -> str:
             connection.user = access.authenticate(name, password, loopback, host_of(connection.peer))
     except AccessRefused as error:
         refuse(connection, name, mechanism, error.text)
-        raise MqttError(Reason.BAD_USER_NAME_OR_PASSWORD, error.text) from None
+        is_busy = isinstance(error, TooManyLogins)
+        raise MqttError(Reason.SERVER_BUSY if is_busy else Reason.BAD_USER_NAME_OR_PASSWORD, error.text) from None
     connection.user.may_access(vhost_name)  # asked before anything is told: the whole CONNECT may come again
     connection.username = connect.username
     tell_login(connection.broker.events, connection, connection.user.name, mechanism)

@@ -6,6 +6,8 @@ from typing import Any
 
 from aiohttp import web
 
+from broker.core.access import User
+from broker.core.errors import NotFound
 from broker.core.explain import explain_publish
 from broker.core.message import Message
 from broker.core.properties import encode_properties
@@ -30,11 +32,13 @@ class Explain:
     async def explain(self, request: web.Request) -> web.Response:
         """What would become of a message, and why.
 
-        AMQP's `exchange`, `routing_key`, `properties`, or MQTT's `topic`, `client_id`, `qos`, `retain`; with `user`
-        (who asks; another's is for administrators) and `vhost`.
+        AMQP's `exchange`, `routing_key`, `properties`, or MQTT's `topic`, `client_id`, `qos`, `retain`; with `vhost`
+        and `user` (who asks), or `token` instead, of OAuth 2; others' are for administrators. Whoever else knows
+        users is asked as at a login.
         """
         body = await body_of(request)
-        vhost, user = self.place(request, body)
+        vhost = self.place(request, body)
+        user, known_by, backend = self.who(request, body)
         protocol = field(body, "protocol", str, MQTT if "topic" in body else AMQP)
         observed = self.server.observed_mqtt
         client_id: str | None = None
@@ -58,30 +62,48 @@ class Explain:
             exchange,
             message,
             client_id=client_id,
+            backend=backend,
             describe_rule=observed.explained_rule,
             describe_subscriber=observed.explained_subscriber(qos),
         )
         if protocol == MQTT:
             found |= {"topic": topic, "qos": qos, "retained": self.retained(vhost, topic, flag(body, "retain"))}
-        return answer({"protocol": protocol, **found})
+        backends = {"authentication": known_by, "authorization": backend}
+        return answer({"protocol": protocol, "backends": backends, **found})
 
-    def place(self, request: web.Request, body: dict[str, Any]) -> tuple[Any, Any]:
-        """The vhost and the user of the question."""
-        asks, name = user_of(request), field(body, "vhost", str, "/")
+    def place(self, request: web.Request, body: dict[str, Any]) -> Any:
+        """The vhost of the question."""
+        name = field(body, "vhost", str, "/")
         vhost = self.server.broker.vhosts.get(name)
         if vhost is None:
             raise not_found()
-        if not sees_vhost(asks, name):
+        if not sees_vhost(user_of(request), name):
             raise refused("User not authorised to access virtual host")
-        who = field(body, "user", str, asks.name)
-        if who == asks.name:
-            return vhost, asks
-        if not has_tag(asks, {ADMINISTRATOR}):
+        return vhost
+
+    def who(self, request: web.Request, body: dict[str, Any]) -> tuple[User, str, str]:
+        """The user of the question, which backend knows it, and which says what it may. Raises Undecided."""
+        asks, access = user_of(request), self.server.broker.access
+        token = field(body, "token", str, None)
+        name = field(body, "user", str, asks.name if token is None else "")
+        if (token is not None or name != asks.name) and not has_tag(asks, {ADMINISTRATOR}):
             raise refused("Not administrator user")
-        user = self.server.broker.access.users.get(who)
-        if user is None:
-            raise bad_request(f"user '{who}' does not exist")
-        return vhost, user
+        if access.others is None:
+            if token is not None:
+                raise bad_request("token: no backend takes tokens")
+            user = access.users.get(name)
+            if user is None:
+                raise bad_request(f"user '{name}' does not exist")
+            return user, "internal", "internal"
+        if token is None and name == asks.name and asks.known_by != User.known_by:
+            return asks, *asks.known_by
+        try:
+            found: tuple[User, str, str] = access.others.who(
+                name, None if token is None else token.encode(), request.remote or ""
+            )
+            return found
+        except NotFound as error:
+            raise bad_request(error.text) from None
 
     def amqp_message(self, body: dict[str, Any]) -> tuple[str, Message]:
         """The exchange, and an empty message."""

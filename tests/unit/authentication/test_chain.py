@@ -11,9 +11,10 @@ import pytest
 from broker.authentication.backend import Identity, Login, OtherUser, RefusedError, UnavailableError
 from broker.authentication.chain import Chain, Step
 from broker.authentication.internal import Internal
+from broker.authentication.password_checks import PasswordChecks
 from broker.authentication.questions import Questions
 from broker.core.access import User
-from broker.core.errors import AccessRefused
+from broker.core.errors import AccessRefused, NotFound
 from broker.core.undecided import Undecided
 from tests.support.peer import Core
 
@@ -49,6 +50,11 @@ class Directory:
 
     async def close(self) -> None:
         pass
+
+
+def internal(core: Core) -> Internal:
+    access = core.broker.access
+    return Internal(access, PasswordChecks(access, core.clock, Questions(10, lambda: None)))
 
 
 def chain_of(core: Core, *steps: Any, **changes: Any) -> Chain:
@@ -96,7 +102,7 @@ async def test_the_first_that_knows_the_user_decides(core: Core) -> None:
 
 async def test_users_of_the_store_come_in_at_once_where_they_are_first(core: Core) -> None:
     core.broker.access.add_user("carol", b"hers")
-    chain_of(core, Internal(core.broker.access), Directory("other", dave="his"))
+    chain_of(core, internal(core), Directory("other", dave="his"))
 
     assert core.broker.access.authenticate("carol", b"hers", False, "10.0.0.1").name == "carol"
     assert core.broker.access.admit_external("carol", False).name == "carol"
@@ -107,7 +113,7 @@ async def test_users_of_the_store_come_in_at_once_where_they_are_first(core: Cor
 
 async def test_users_of_the_store_come_after_others_where_they_are_last(core: Core) -> None:
     core.broker.access.add_user("carol", b"hers")
-    chain_of(core, Directory("other", carol="the other's"), Internal(core.broker.access))
+    chain_of(core, Directory("other", carol="the other's"), internal(core))
 
     assert (await log_in(core, "carol", "the other's")).tags == ("mine",)
     with pytest.raises(AccessRefused):
@@ -118,7 +124,7 @@ async def test_users_of_the_store_come_after_others_where_they_are_last(core: Co
 
 async def test_one_may_say_who_it_is_and_another_what_they_may(core: Core) -> None:
     core.broker.access.add_user("carol", b"unknown to her", tags=("monitoring",))
-    chain_of(core, (Directory("names", carol="hers", frank="his"), Internal(core.broker.access)))
+    chain_of(core, (Directory("names", carol="hers", frank="his"), internal(core)))
 
     assert (await log_in(core, "carol", "hers")).tags == ("monitoring",)
     with pytest.raises(AccessRefused, match="internal does not know what 'frank' may"):
@@ -285,3 +291,32 @@ async def test_reloading_forgets_what_was_said(core: Core) -> None:
 
 def test_a_login_does_not_show_its_password() -> None:
     assert "s3cret" not in repr(Login("alice", b"s3cret", "", False)) + repr(Identity("alice", "s3cret"))
+
+
+async def known(chain: Chain, name: str, token: bytes | None = None) -> tuple[str, str, str]:
+    for _ in range(3):
+        try:
+            user, by, says = chain.who(name, token, "10.0.0.1")
+            return user.name, by, says
+        except Undecided as undecided:
+            decided = asyncio.Event()
+            undecided.question.when_decided(decided.set)
+            await asyncio.wait_for(decided.wait(), 5)
+    raise AssertionError("asked for ever")
+
+
+async def test_who_knows_a_user_is_found_without_a_password_and_counts_as_no_login(core: Core) -> None:
+    core.broker.access.add_user("carol", b"hers")
+    names, rights = Directory("names", bob="x", carol="y"), Directory("rights")
+    chain = chain_of(core, internal(core), (names, rights))
+
+    assert await known(chain, "carol") == ("carol", "internal", "internal")
+    assert await known(chain, "bob") == ("bob", "names", "rights")
+    with pytest.raises(NotFound, match="no backend knows user 'eve'"):
+        await known(chain, "eve")
+    with pytest.raises(NotFound, match="takes such a token"):
+        await known(chain, "", b"no token")
+
+    access = core.broker.access
+    assert (access.logins, access.logins_refused, access.failures.counted) == (0, 0, 0)
+    assert [login.password for login in names.asked] == [None, None]

@@ -64,7 +64,7 @@ function conclusion(found) {
 
 function answered(found) {
   return [
-    section("May it be published?", null, table("Asked in this order", [
+    section("May it be published?", null, knownTo(found), table("Asked in this order", [
       { title: "What", value: each => words(each) },
       { title: "Verdict", value: each => verdict(each.verdict) },
       { title: "Why", value: each => each.reason },
@@ -84,6 +84,11 @@ function answered(found) {
       "Expires in": duration(found.retained.now?.expires_in_s), "This message would take its place": found.retained.is_replaced })),
     found.route.map((each, at) => section(`Way ${at + 1}: ${each.exchange || "(nameless)"}`, null, way(found.vhost, each))),
   ]
+}
+
+function knownTo({ user, backends }) {
+  const others = backends.authentication !== "internal" || backends.authorization !== "internal"
+  return others && element("p", { class: "hint" }, `The backend ${backends.authentication} knows ${user}; ${backends.authorization} says what it may.`)
 }
 
 function words(each) {
