@@ -50,6 +50,7 @@ from broker.net.poller import Poller
 from broker.net.proxy_protocol import Proxies
 from broker.net.stalls import Stalls
 from broker.net.stream import StreamEdge
+from broker.net.supervisor import Supervisor
 from broker.net.tls import Certificates
 from broker.net.turn import Turn
 from broker.ports import Ports, raise_descriptor_limit
@@ -469,10 +470,13 @@ async def serve(
         loop.add_signal_handler(number, server.draining.on_signal)
     await server.start()
     loop.add_signal_handler(signal.SIGHUP, server._on_hangup)
+    supervisor = Supervisor(os.environ)
+    supervisor.say_ready("serving")
     if ready is not None:
         await ready(server)
     await server.draining.over.wait()
     log.info("stopping")
+    supervisor.say_stopping()
     await server.stop()
 
 

@@ -143,6 +143,7 @@ def test_the_unit_of_systemd_gives_time_to_go_and_reloads() -> None:
     unit.read(DEPLOY / "hubbub.service")
 
     assert unit["Service"]["ExecReload"] == "/bin/kill -HUP $MAINPID"
+    assert unit["Service"]["Type"] == "notify"
     assert int(unit["Service"]["TimeoutStopSec"]) > Settings().limits.drain_timeout_ms / 1000
 
 
