@@ -43,6 +43,9 @@ class Http(Section, frozen=True):
     """`post` keeps passwords out of the service's access log."""
     ca: str | None = None
     """Who signs the certificate of an `https` service; null: whom the system trusts."""
+    certificate: str | None = None
+    """Ours, for a service that wants to see one."""
+    key: str | None = None
 
 
 class OAuth(Section, frozen=True):
@@ -86,10 +89,13 @@ class Ldap(Section, frozen=True):
     """With `ldap://`: TLS before anything else is said."""
     ca: str | None = None
     """Who signs the directory's certificate; null: whom the system trusts."""
+    certificate: str | None = None
+    """Ours, for a directory that wants to see one."""
+    key: str | None = None
     user_dn_pattern: str | None = None
     """The user's entry: `uid={username},ou=people,dc=example,dc=org`. Null: it is searched for."""
     search_base: str | None = None
-    """Where."""
+    """Where. With a pattern as well: after the bind, as the user."""
     search_filter: str = "(uid={username})"
     bind_dn: str | None = None
     """As whom is searched; null: anonymously."""
@@ -112,7 +118,7 @@ class Ldap(Section, frozen=True):
             yield f"{key}.url", f"expected ldap://… or ldaps://…, got `{self.url}`"
         if self.start_tls and self.url.startswith("ldaps://"):
             yield f"{key}.start_tls", "expected with ldap://… only: ldaps://… has TLS already"
-        if (self.user_dn_pattern is None) == (self.search_base is None):
+        if self.user_dn_pattern is None and self.search_base is None:
             yield f"{key}.user_dn_pattern", f"expected it or {key}.search_base"
         if self.user_dn_pattern is not None and "{username}" not in self.user_dn_pattern:
             yield f"{key}.user_dn_pattern", "expected {username} in it"
@@ -120,6 +126,7 @@ class Ldap(Section, frozen=True):
             yield f"{key}.search_filter", "expected {username} in it"
         if "{dn}" not in self.group_filter:
             yield f"{key}.group_filter", "expected {dn} in it"
+        yield from _pair(key, self.certificate, self.key)
         if (self.bind_dn is None) != (self.bind_password is None):
             yield f"{key}.bind_password", f"expected with {key}.bind_dn, and only then"
         if self.groups and self.group_base is None:
@@ -175,12 +182,19 @@ class Authentication(Section, frozen=True):
                 yield from _needed("http", name, url, used)
             if url is not None and not url.startswith(("http://", "https://")):
                 yield f"authentication.http.{name}", f"expected a URL, got `{url}`"
+        yield from _pair("authentication.http", self.http.certificate, self.http.key)
         yield from _needed("ldap", "url", self.ldap.url, used)
         yield from self.ldap.contradictions()
         yield from _needed("oauth", "resource_server_id", self.oauth.resource_server_id, used)
         yield from _needed("oauth", "jwks_url", self.oauth.jwks_url, used)
         for index, permission in enumerate(self.password_file.permissions):
             yield from permission.contradictions(f"authentication.password_file.permissions[{index}]")
+
+
+def _pair(section: str, certificate: str | None, key: str | None) -> Iterator[tuple[str, str]]:
+    """A certificate of ours has a key."""
+    if (certificate is None) != (key is None):
+        yield f"{section}.key", f"expected with {section}.certificate, and only then"
 
 
 def _needed(backend: str, name: str, value: object, used: set[str]) -> Iterator[tuple[str, str]]:

@@ -52,12 +52,16 @@ class HttpService:
         *,
         method: str,
         ca: str | None,
+        certificate: tuple[str, str] | None = None,
         clock: Any,
         questions: Questions,
         timeout_ms: int,
         cache_s: int,
     ) -> None:
-        """`method`: get or post; `ca`: a PEM file with who signs the service's certificate. Raises SetupError."""
+        """`method`: get or post; `ca`: PEM file of who signs the service's certificate; `certificate`: ours, its key.
+
+        Raises SetupError.
+        """
         self.paths = dict(paths)
         self.method = method
         self.clock = clock
@@ -71,6 +75,12 @@ class HttpService:
             self._tls = ssl.create_default_context(cafile=ca)
         except (OSError, ssl.SSLError) as error:
             raise SetupError(f"authentication.http.ca: {ca} cannot be used: {error}") from None
+        try:
+            if certificate is not None:
+                self._tls.load_cert_chain(*certificate)
+        except (OSError, ssl.SSLError) as error:
+            text = f"authentication.http.certificate: {certificate[0] if certificate else ''} cannot be used: {error}"
+            raise SetupError(text) from None
 
     async def authenticate(self, login: Login) -> Identity | None:
         """See Backend. A deny does not tell whether the user is known: the next is asked."""
@@ -101,6 +111,9 @@ class HttpService:
             async with request as response:
                 status = response.status
                 body = await response.content.read(ANSWER_BYTES_MAX)
+        except aiohttp.ClientConnectorCertificateError as error:
+            why = getattr(error.certificate_error, "verify_message", "") or type(error.certificate_error).__name__
+            raise UnavailableError(f"{path}: the service's certificate is refused: {why}") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise UnavailableError(f"{path}: {type(error).__name__}") from None  # the text may have the URL in it
         if status not in (200, 201):

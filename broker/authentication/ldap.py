@@ -15,12 +15,12 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import ldap3
-from ldap3.core.exceptions import LDAPException
+from ldap3.core.exceptions import LDAPCertificateError, LDAPException, LDAPSocketOpenError, LDAPStartTLSError
 from ldap3.utils.conv import escape_filter_chars
 from ldap3.utils.dn import escape_rdn, parse_dn
 
@@ -52,12 +52,16 @@ class Directory(NamedTuple):
     """`ldap://HOST:PORT` or `ldaps://HOST:PORT`."""
     start_tls: bool
     ca: str | None
+    certificate: str | None
+    """Ours, for a directory that wants to see one."""
+    key: str | None
     bind_dn: str | None
     """As whom is searched; None: anonymously, and for groups as the user."""
     bind_password: str | None
     user_dn_pattern: str | None
-    """`uid={username},ou=people,dc=example,dc=org`; None: a search."""
+    """`uid={username},ou=people,dc=example,dc=org`; None: a search. What Active Directory binds by need be no DN."""
     search_base: str | None
+    """With a pattern as well: the user's entry is searched for once its bind has succeeded, as the user."""
     search_filter: str
     """`(uid={username})`"""
     group_base: str | None
@@ -91,7 +95,11 @@ class Ldap:
                 ssl.create_default_context(cafile=directory.ca)
             tls = None
             if is_ldaps or directory.start_tls:
-                tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=directory.ca)
+                if directory.certificate is not None and directory.key is not None:
+                    ssl.create_default_context().load_cert_chain(directory.certificate, directory.key)
+                tls = ldap3.Tls(
+                    directory.key, directory.certificate, validate=ssl.CERT_REQUIRED, ca_certs_file=directory.ca
+                )
             self.server = ldap3.Server(
                 url.hostname,
                 port=url.port or (636 if is_ldaps else 389),
@@ -127,6 +135,8 @@ class Ldap:
         async with self._threads:
             try:
                 return await asyncio.to_thread(call)
+            except (LDAPSocketOpenError, LDAPStartTLSError, LDAPCertificateError) as error:
+                raise UnavailableError(f"{type(error).__name__}: {error}") from None  # nothing was sent yet
             except (LDAPException, OSError) as error:
                 raise UnavailableError(type(error).__name__) from None  # its text may have what was sent in it
 
@@ -136,19 +146,24 @@ class Ldap:
         """The user, where the password is right, or is not asked for. None: not known here, as far as can be told."""
         directory = self.directory
         if password is not None and directory.user_dn_pattern is not None and directory.bind_dn is None:
-            return self._bind(None, directory.user_dn_pattern.replace("{username}", escape_rdn(name)), password)
+            return self._bind(None, name, directory.user_dn_pattern.replace("{username}", escape_rdn(name)), password)
         with self._connected(directory.bind_dn, directory.bind_password) as searching:
             dn = self._dn(searching, name)
             if dn is None:
                 return None
             if password is None:
                 return Found(dn, self._groups(searching, dn))
-            return self._bind(searching, dn, password)
+            return self._bind(searching, name, dn, password)
 
-    def _bind(self, searching: Any, dn: str, password: str) -> Found | None:
-        """The user, by its own bind. `searching` None: groups are searched for as the user."""
+    def _bind(self, searching: Any, name: str, dn: str, password: str) -> Found | None:
+        """The user, by its own bind. `searching` None: whatever is searched for is searched for as the user."""
         with self._connected(dn, password, is_user=True) as own:
             if own is not None:
+                if searching is None and self.directory.search_base is not None:
+                    entry = self._dn(own, name)
+                    if entry is None:
+                        raise RefusedError("the bind succeeded, and the user's entry is not found")
+                    dn = entry
                 use = searching if self.directory.bind_dn is not None else own
                 return Found(dn, self._groups(use, dn))
         if self.directory.user_dn_pattern is None:
@@ -179,12 +194,13 @@ class Ldap:
                 who = "the user's bind" if is_user else "the bind to search"
                 raise UnavailableError(f"{who} failed: {connection.result['description']}")
         finally:
-            connection.unbind()
+            with suppress(LDAPException, OSError):  # after a failed handshake there is nobody to say it to
+                connection.unbind()
 
     def _dn(self, searching: Any, name: str) -> str | None:
         """Of whom there is: by the pattern, or by a search. None: nobody. Raises RefusedError, UnavailableError."""
         directory = self.directory
-        if directory.user_dn_pattern is not None:
+        if directory.user_dn_pattern is not None and directory.search_base is None:
             dn = directory.user_dn_pattern.replace("{username}", escape_rdn(name))
             return dn if self._search(searching, dn, "(objectClass=*)", ldap3.BASE) else None
         filtered = directory.search_filter.replace("{username}", escape_filter_chars(name))

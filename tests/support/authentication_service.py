@@ -5,6 +5,7 @@ Owns the HTTP server, in a thread, and what it was asked. A test says what it an
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,8 +20,10 @@ Answer = Callable[[str, dict[str, str]], Any]
 class AuthenticationService:
     """Running. `asked`: method, path, parameters, in order."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, tls: ssl.SSLContext | None = None) -> None:
+        """`tls`: the server's side; with it, it is an `https` service."""
         self.answer = answer
+        self.tls = tls
         self.asked: list[tuple[str, str, dict[str, str]]] = []
         service = self
 
@@ -49,12 +52,14 @@ class AuthenticationService:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Requests)
         self.server.daemon_threads = True
+        if tls is not None:
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
         self.thread.start()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_address[1]}"
+        return f"http{'s' if self.tls is not None else ''}://127.0.0.1:{self.server.server_address[1]}"
 
     def paths(self) -> dict[str, str]:
         """By the names of the settings."""
@@ -66,8 +71,8 @@ class AuthenticationService:
 
 
 @contextmanager
-def authentication_service(answer: Answer) -> Iterator[AuthenticationService]:
-    service = AuthenticationService(answer)
+def authentication_service(answer: Answer, tls: ssl.SSLContext | None = None) -> Iterator[AuthenticationService]:
+    service = AuthenticationService(answer, tls)
     try:
         yield service
     finally:

@@ -41,12 +41,15 @@ class Authority:
         hosts: Sequence[str] = (),
         days: int = 2,
         others: Sequence[str] = (),
+        here: bool = True,
     ) -> tuple[Path, Path]:
         """(certificate, key) for a server on 127.0.0.1 and `hosts`, or a client; the subject is `/CN=NAME` if not told.
 
-        With negative `days` it has expired. `others`: further alternative names, such as `email:ann@example.org`.
+        With negative `days` it has expired; with `here` false it is not for 127.0.0.1. `others`: further alternative
+        names, such as `email:ann@example.org`.
         """
-        names = ",".join((f"IP:{HOST}", *(f"DNS:{host}" for host in hosts), *others))
+        own = (f"IP:{HOST}",) if here else ()
+        names = ",".join((*own, *(f"DNS:{host}" for host in hosts), *others))
         (self.directory / f"{name}.ext").write_text(f"subjectAltName={names}\nauthorityKeyIdentifier=keyid\n")
         self._openssl(
             *("req", *NEW_KEY, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", subject or f"/CN={name}")
@@ -56,6 +59,14 @@ class Authority:
             *("-out", f"{name}.pem", "-days", str(days), "-extfile", f"{name}.ext"),
         )
         return self.directory / f"{name}.pem", self.directory / f"{name}.key"
+
+    def server_context(self, own: tuple[Path, Path], *, wants_client: bool = False) -> ssl.SSLContext:
+        """A server with this certificate; `wants_client`: clients must show one of this authority's."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self.certificate))
+        context.load_cert_chain(*own)
+        if wants_client:
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
 
     def client_context(self, own: tuple[Path, Path] | None = None) -> ssl.SSLContext:
         """A client that trusts this authority and, if told, shows a certificate of its own."""

@@ -6,6 +6,7 @@ Owns what it signs with, and which of its keys it shows. Needs the extra `hubbub
 from __future__ import annotations
 
 import json
+import ssl
 from typing import Any
 
 import jwt
@@ -18,11 +19,12 @@ from tests.support.authentication_service import AuthenticationService
 class AuthorizationServer:
     """Shows the keys in `shown`, by their identifiers; signs with any that it ever made."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        """`tls`: the server's side, for `https`."""
         self.private: dict[str, Any] = {}
         self.shown: dict[str, dict[str, Any]] = {}
         self.status = 200
-        self.web = AuthenticationService(self.answer)
+        self.web = AuthenticationService(self.answer, tls)
 
     @property
     def url(self) -> str:

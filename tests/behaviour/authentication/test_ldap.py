@@ -56,6 +56,8 @@ def make(directory: Directory, authority: Authority) -> Make:
             "url": directory.url,
             "start_tls": False,
             "ca": None,
+            "certificate": None,
+            "key": None,
             "bind_dn": None,
             "bind_password": None,
             "user_dn_pattern": None,
@@ -89,6 +91,16 @@ async def test_a_bind_says_who_it_is(make: Make, way: dict[str, str], name: str)
     assert user is not None
     assert normal(user.dn) == normal(f"uid={name},{PEOPLE}")
     assert len(user.groups) == {"ann": 2, "bob": 1}.get(name, 0)
+
+
+async def test_after_a_bind_by_pattern_the_entry_may_be_searched_for(make: Make) -> None:
+    way = {**BY_PATTERN, "search_base": PEOPLE}
+    user = await found(make(**way, search_filter="(cn={username})"), "ann", "ann-s3cret")
+    assert user is not None
+    assert (normal(user.dn), len(user.groups)) == (normal(f"uid=ann,{PEOPLE}"), 2)
+    with pytest.raises(RefusedError, match="the user's entry is not found"):
+        await found(make(**way, search_filter="(sn={username})"), "ann", "ann-s3cret")
+    assert await found(make(**way), "ann", "wrong") is None
 
 
 async def test_a_wrong_password_of_a_known_user_is_a_refusal(make: Make) -> None:
@@ -169,8 +181,42 @@ async def test_over_tls(make: Make, directory: Directory, authority: Authority, 
     place = {"url": directory.url if start_tls else directory.tls_url, "start_tls": start_tls}
     assert await found(make(**BY_SEARCH, **place, ca=str(authority.certificate)), "ann", "ann-s3cret") is not None
 
-    with pytest.raises(UnavailableError):  # signed by nobody whom the system trusts
-        await found(make(**BY_SEARCH, **place), "ann", "ann-s3cret")
+    with pytest.raises(UnavailableError, match=r"(?i)certificate.verify.failed"):
+        await found(make(**BY_SEARCH, **place), "ann", "ann-s3cret")  # signed by nobody whom the system trusts
+
+
+@pytest.mark.parametrize("start_tls", [False, True])
+async def test_a_certificate_for_another_host_is_refused(
+    tmp_path: Path, make: Make, authority: Authority, start_tls: bool
+) -> None:
+    elsewhere = Authority(tmp_path / "elsewhere")
+    elsewhere.issue("server", hosts=["ldap.example.org"], here=False)
+    other = Directory(tmp_path / "slapd", elsewhere)
+    other.start()
+    try:
+        place = {"url": other.url if start_tls else other.tls_url, "start_tls": start_tls}
+        with pytest.raises(UnavailableError, match="doesn't match"):
+            await found(make(**BY_SEARCH, **place, ca=str(elsewhere.certificate)), "ann", "ann-s3cret")
+    finally:
+        other.stop()
+
+
+@pytest.mark.parametrize("start_tls", [False, True])
+async def test_a_directory_may_want_to_see_our_certificate(
+    tmp_path: Path, make: Make, authority: Authority, start_tls: bool
+) -> None:
+    strict = Directory(tmp_path / "slapd", authority, "TLSVerifyClient demand")
+    strict.start()
+    certificate, key = authority.issue("hubbub")
+    try:
+        place = {"url": strict.url if start_tls else strict.tls_url, "start_tls": start_tls}
+        place["ca"] = str(authority.certificate)
+        with pytest.raises(UnavailableError):
+            await found(make(**BY_SEARCH, **place), "ann", "ann-s3cret")
+        shown = make(**BY_SEARCH, **place, certificate=str(certificate), key=str(key))
+        assert await found(shown, "ann", "ann-s3cret") is not None
+    finally:
+        strict.stop()
 
 
 async def test_a_directory_that_is_not_there_is_not_available(make: Make) -> None:
