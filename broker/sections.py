@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
+import pcre2
 from msgspec import Meta, Struct
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -65,6 +65,6 @@ class Permission(Section, frozen=True):
         """What is wrong with the permission that stands at `key`: where, and why."""
         for verb in ("configure", "write", "read"):
             try:
-                re.compile(getattr(self, verb))
-            except re.error as error:
+                pcre2.compile(getattr(self, verb), jit=False)
+            except pcre2.PatternError as error:
                 yield f"{key}.{verb}", f"expected a regular expression: {error}"

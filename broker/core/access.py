@@ -21,7 +21,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import re
 import secrets
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -36,6 +35,7 @@ from broker.core.certificate_login import COMMON_NAME
 from broker.core.errors import AccessRefused, NotFound, PreconditionFailed
 from broker.core.events import Events
 from broker.core.login_failures import Clock, Failures
+from broker.core.patterns import Pattern
 from broker.core.scram_verifier import Verifier
 from broker.core.stored import definitions
 from broker.core.topic_access import TopicAccess
@@ -92,19 +92,13 @@ class Permission:
     __slots__ = ("configure", "patterns", "read", "write")
 
     def __init__(self, configure: str, write: str, read: str) -> None:
-        """Raises PreconditionFailed for a pattern that is no regular expression."""
+        """Raises InvalidPatternError."""
         self.configure = configure
         self.write = write
         self.read = read
-        self.patterns = {"configure": compiled(configure), "write": compiled(write), "read": compiled(read)}
-
-
-def compiled(pattern: str) -> re.Pattern[str]:
-    """A permission's pattern. An empty one matches only the empty name, as in RabbitMQ."""
-    try:
-        return re.compile(pattern or "^$")
-    except re.error as error:
-        raise PreconditionFailed(f"'{pattern}' is not a regular expression: {error}") from None
+        verbs = {"configure": configure, "write": write, "read": read}
+        # An empty one matches only the empty name, as in RabbitMQ.
+        self.patterns = {verb: Pattern(pattern or "^$") for verb, pattern in verbs.items()}
 
 
 class User:
@@ -174,9 +168,7 @@ class User:
         answer = self.answers.get(question)
         if answer is None:
             permission = self.permissions.get(vhost)
-            answer = (
-                permission is not None and permission.patterns[verb].search(name or DEFAULT_EXCHANGE_NAME) is not None
-            )
+            answer = permission is not None and permission.patterns[verb].fits(name or DEFAULT_EXCHANGE_NAME)
             if len(self.answers) >= ANSWERS_MAX:
                 self.answers.clear()
             self.answers[question] = answer

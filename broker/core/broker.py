@@ -6,8 +6,8 @@ Owns what belongs to no single vhost. The server makes one Broker and hands it t
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -177,8 +177,33 @@ class Broker:
         self.put_definition(layout.definition_key("vhost", vhost.name), value)
 
     def delete_vhost(self, name: str) -> None:
-        """Remove a vhost and all that is in it; its connections are closed before. Raises InvalidPath."""
-        vhost = self.vhost(name)
+        """Remove a vhost and all that is in it, at once; its connections are closed before. Raises InvalidPath."""
+        deque(self.deleting_vhost(self.vhost(name)), maxlen=0)
+
+    def deleting_vhost(self, vhost: VirtualHost) -> Iterator[None]:
+        """The same in small steps, between which others may go on. Its users lose it first, and its name goes last:
+        after a crash in between it is still there, in part."""
+        name = vhost.name
+        self.access.delete_vhost(name)
+        for queue in list(vhost.queues.values()):
+            for binding in list(queue.bindings):
+                vhost.remove_binding(binding)
+                yield
+            vhost.remove_queue(queue)
+            yield
+        for exchange in list(vhost.exchanges.values()):
+            for binding in list(exchange.bindings.values()):
+                vhost.remove_binding(binding)
+                yield
+            if not exchange.deleted:
+                vhost.remove_exchange(exchange)
+            yield
+        if self.vhosts.get(name) is vhost:
+            self.forget_vhost(vhost)
+
+    def forget_vhost(self, vhost: VirtualHost) -> None:
+        """What it had is gone, but for what came meanwhile."""
+        name = vhost.name
         for queue in list(vhost.queues.values()):
             vhost.remove_queue(queue)
         for exchange in list(vhost.exchanges.values()):

@@ -11,14 +11,15 @@ to know queues and exchanges beyond their name, kind and settings.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from broker.core import arguments as rules
 from broker.core.arguments import QueueArguments
 from broker.core.errors import NotFound, PreconditionFailed
+from broker.core.patterns import InvalidPatternError, Pattern
 
 if TYPE_CHECKING:
     from broker.core.queue import Queue
@@ -69,7 +70,7 @@ EXCHANGE_KEYS = {"alternate-exchange"}
 class Policy:
     """One rule. `definition`: as it was given, by RabbitMQ's words."""
 
-    __slots__ = ("apply_to", "definition", "name", "operator", "pattern", "priority", "regex")
+    __slots__ = ("apply_to", "definition", "matching", "name", "operator", "pattern", "priority")
 
     def __init__(
         self, name: str, pattern: str, definition: Mapping[str, Any], *, apply_to: str, priority: int, operator: bool
@@ -82,10 +83,10 @@ class Policy:
         self.priority = priority
         self.operator = operator
         try:
-            self.regex = re.compile(pattern)
-        except re.error as error:
+            self.matching = Pattern(pattern)
+        except InvalidPatternError as error:
             raise PreconditionFailed(
-                f"Validation failed\n\npattern should be regular expression but gave {error}"
+                f"Validation failed\n\npattern should be regular expression but gave {error.reason}"
             ) from None
         if apply_to not in APPLY_TO:
             raise PreconditionFailed(
@@ -98,12 +99,12 @@ class Policy:
         return (
             self.apply_to in ("all", QUEUES, f"{queue_type}_queues")
             and bool(self.definition.keys() - EXCHANGE_KEYS)
-            and self.regex.search(name) is not None
+            and self.matching.fits(name)
         )
 
     def applies_to_exchange(self, name: str) -> bool:
         """Whether it concerns an exchange."""
-        return self.apply_to in ("all", EXCHANGES) and self.regex.search(name) is not None
+        return self.apply_to in ("all", EXCHANGES) and self.matching.fits(name)
 
     def value(self) -> dict[str, Any]:
         """What the store keeps."""
@@ -145,25 +146,38 @@ class Policies:
         return self.operator_by_name if operator else self.by_name
 
     def put(self, policy: Policy) -> None:
-        """Add a policy, or replace the one of its name; it is kept with the open batch."""
+        """Add a policy, or replace the one of its name, and apply it at once, to however many queues."""
+        deque(self.putting(policy), maxlen=0)
+
+    def putting(self, policy: Policy) -> Iterator[None]:
+        """The same in small steps, between which others may go on. It is kept with the open batch from the first."""
+        known = self.of_kind(policy.operator).get(policy.name)
         self.of_kind(policy.operator)[policy.name] = policy
         self.vhost.put_definition(definition_kind(policy.operator), policy.name, policy.value())
-        self.apply()
         self.vhost.broker.events.tell("policy.set", vhost=self.vhost.name, **policy.value())
+        return self.applying() if known is None or known.value() != policy.value() else iter(())
 
     def remove(self, name: str, operator: bool = False) -> None:
-        """Forget a policy. Raises NotFound."""
+        """Forget a policy at once. Raises NotFound."""
+        deque(self.removing(name, operator), maxlen=0)
+
+    def removing(self, name: str, operator: bool = False) -> Iterator[None]:
+        """The same in small steps. Raises NotFound."""
+        self.forget(name, operator)
+        return self.applying()
+
+    def forget(self, name: str, operator: bool) -> None:
+        """Without a look at what it was in force for. Raises NotFound."""
         if self.of_kind(operator).pop(name, None) is None:
             raise NotFound(f"no {definition_kind(operator)} '{name}' in vhost '{self.vhost.name}'")
         self.vhost.delete_definition(definition_kind(operator), name)
-        self.apply()
         self.vhost.broker.events.tell("policy.cleared", vhost=self.vhost.name, name=name, operator=operator)
 
     def clear(self) -> None:
         """The vhost goes: forget all of them."""
         for operator in (False, True):
             for name in list(self.of_kind(operator)):
-                self.remove(name, operator)
+                self.forget(name, operator)
 
     def restore(self, value: Mapping[str, Any]) -> None:
         """Take back what the store kept, before queues and exchanges come."""
@@ -173,15 +187,23 @@ class Policies:
         )  # fmt: skip
         self.of_kind(policy.operator)[policy.name] = policy
 
-    def apply(self) -> None:
-        """Policies have changed: every queue and exchange gets what is in force for it now."""
-        for queue in self.vhost.queues.values():
-            settings = self.settings(queue.name, declared_settings(queue))
-            if settings != queue.settings:
-                queue.change(settings)
-        for exchange in self.vhost.exchanges.values():
-            declared = rules.name_argument(exchange.arguments, "alternate-exchange")
-            self.vhost.set_alternate(exchange, declared or self.alternate(exchange.name))
+    def applying(self) -> Iterator[None]:
+        """Policies have changed: every queue and exchange gets what is in force for it by then, one with each step.
+
+        What is declared between the steps has it already; when two changes are under way, each step asks for all that
+        is in force, so that the last look at a queue is a look at both.
+        """
+        for queue in list(self.vhost.queues.values()):
+            if not queue.deleted:
+                settings = self.settings(queue.name, declared_settings(queue))
+                if settings != queue.settings:
+                    queue.change(settings)
+            yield
+        for exchange in list(self.vhost.exchanges.values()):
+            if not exchange.deleted:
+                declared = rules.name_argument(exchange.arguments, "alternate-exchange")
+                self.vhost.set_alternate(exchange, declared or self.alternate(exchange.name))
+            yield
 
     def for_queue(self, name: str, queue_type: str, operator: bool = False) -> Policy | None:
         """The one that applies to a queue."""

@@ -19,7 +19,8 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from broker.core.errors import AccessRefused, PreconditionFailed
+from broker.core.errors import AccessRefused
+from broker.core.patterns import FOR_NOTHING, InvalidPatternError, Pattern
 
 ANSWERS_MAX = 4096
 WILDCARDS = (b"*", b"#")
@@ -65,14 +66,11 @@ class Fitting(NamedTuple):
 
 
 def check_pattern(pattern: str) -> None:
-    """Raises PreconditionFailed for what is no regular expression."""
-    try:
-        re.compile(VARIABLE.sub("x", pattern))
-    except re.error as error:
-        raise PreconditionFailed(f"'{pattern}' is not a regular expression: {error}") from None
+    """Raises InvalidPatternError."""
+    Pattern(VARIABLE.sub("x", pattern))
 
 
-def compiled(pattern: str, who: Who) -> re.Pattern[str]:
+def compiled(pattern: str, who: Who) -> Pattern:
     """A topic permission's pattern for somebody. What a variable stands for is text, not a pattern."""
     values = {"username": who.user, "vhost": who.vhost, "client_id": who.client_id}
 
@@ -84,7 +82,10 @@ def compiled(pattern: str, who: Who) -> re.Pattern[str]:
             text = text.translate(TEXT_SWAP)
         return re.escape(text)
 
-    return re.compile(VARIABLE.sub(value, pattern) or "^$")
+    try:
+        return Pattern(VARIABLE.sub(value, pattern) or "^$")
+    except InvalidPatternError:  # a name that is too long for it
+        return Pattern(FOR_NOTHING)
 
 
 def fitting(rule: TopicRule, who: Who, verb: str) -> Fitting | None:
@@ -150,7 +151,7 @@ class TopicRights:
         self.who = who
         self.permission = permission
         self.default_allow = default_allow
-        self.patterns: dict[str, re.Pattern[str]] = {}
+        self.patterns: dict[str, Pattern] = {}
         if permission is not None:
             self.patterns = {"write": compiled(permission.write, who), "read": compiled(permission.read, who)}
         rules = tuple(rules)
@@ -203,7 +204,7 @@ class TopicRights:
     def pattern_allows(self, verb: str, key: bytes) -> bool:
         """What the topic permission says, if there is one. The pattern may match anywhere in the key, as RabbitMQ's."""
         pattern = self.patterns.get(verb)
-        return pattern is None or pattern.search(key.decode("utf-8", "surrogateescape")) is not None
+        return pattern is None or pattern.fits(key.decode("utf-8", "surrogateescape"))
 
     def first_rule_allows(self, verb: str, key: bytes) -> bool:
         """What the first of the ordered rules says that covers the key."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from broker.core import arguments as argument_rules
@@ -102,8 +103,7 @@ class VirtualHost:
             self.by_alternate[exchange.alternate].add(exchange)
         else:
             self.set_alternate(exchange, self.policies.alternate(name))
-        if name in self.by_alternate:
-            self.forget_all_routes()
+        self.forget_routes(exchange, None)
         return exchange
 
     def set_alternate(self, exchange: Exchange, alternate: str | None) -> None:
@@ -115,7 +115,7 @@ class VirtualHost:
         exchange.alternate = alternate
         if alternate is not None:
             self.by_alternate[alternate].add(exchange)
-        self.forget_all_routes()
+        self.forget_routes(exchange, None)
 
     def forget_alternate(self, exchange: Exchange) -> None:
         """The exchange names its alternate no more."""
@@ -184,7 +184,8 @@ class VirtualHost:
         for gone in leaving:  # grows while it is walked
             del self.exchanges[gone.name]
             self.broker.on_exchange_deleted(gone)
-            for binding in [*gone.bindings.values(), *(each for each in self.bindings() if each.destination is gone)]:
+            near = chain.from_iterable(each.bindings.values() for each in (gone, *gone.upstreams))
+            for binding in [each for each in near if each.source is gone or each.destination is gone]:
                 if self.unwire(binding):
                     binding.source.deleted = True
                     leaving.append(binding.source)
@@ -192,8 +193,7 @@ class VirtualHost:
                 self.delete_definition("exchange", gone.name)
             if gone.alternate is not None:
                 self.forget_alternate(gone)
-            if gone.name in self.by_alternate:
-                self.forget_all_routes()
+            self.forget_routes(gone, None)
 
     # ── queues ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -413,7 +413,7 @@ class VirtualHost:
         object_events.binding_deleted(binding, self)
         return bool(source.auto_delete and not source.bindings and not source.deleted)
 
-    def forget_routes(self, exchange: Exchange, binding_key: bytes) -> None:
+    def forget_routes(self, exchange: Exchange, binding_key: bytes | None) -> None:
         """A binding of `exchange` changed: its cached routes, and those of all that route through it, may be wrong."""
         exchange.forget_routes(binding_key)
         seen = {exchange}
@@ -428,7 +428,7 @@ class VirtualHost:
                 waiting.append(upstream)
 
     def forget_all_routes(self) -> None:
-        """An exchange that others may name came or went."""
+        """What all of them may route to has changed."""
         for exchange in self.exchanges.values():
             exchange.forget_routes(None)
 

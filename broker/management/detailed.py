@@ -12,7 +12,6 @@ Deviation: connections and channels are named (`connection`, `channel`), where R
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -20,9 +19,8 @@ from typing import Any, NamedTuple
 from broker.management import views
 from broker.management.listing import every
 from broker.management.observed import ObservedServer
+from broker.management.slices import Pace
 
-SLICE = 500
-"""Objects between two looks at the sockets."""
 GAUGE, COUNTER = "gauge", "counter"
 
 
@@ -53,7 +51,8 @@ class Page(NamedTuple):
     objects_max: int
     vhosts: frozenset[str] | None = None
     """None: all."""
-    queue: re.Pattern[str] | None = None
+    chosen: frozenset[tuple[str, str]] | None = None
+    """Queues, by vhost and name; None: all."""
 
 
 CLUSTER = "rabbitmq_cluster_"
@@ -175,7 +174,7 @@ def queues(server: ObservedServer, page: Page) -> Iterator[tuple[str, Any]]:
     for vhost, queue in every(server, "queues"):
         if page.vhosts is not None and vhost.name not in page.vhosts:
             continue
-        if page.queue is None or page.queue.search(queue.name):
+        if page.chosen is None or (vhost.name, queue.name) in page.chosen:
             yield f'vhost="{escaped(vhost.name)}",queue="{escaped(queue.name)}"', queue
 
 
@@ -262,10 +261,10 @@ async def of_objects(
     """The lines of one kind of object; `left_out` counts, by kind, those above the bound."""
     made: dict[str, list[str]] = {name: [] for name in rows}
     seen = 0
+    pace = Pace()
     for labels, each in OBJECTS[kind](server, page):
         seen += 1
-        if seen % SLICE == 0:
-            await asyncio.sleep(0)
+        await pace.keep()
         if seen > page.objects_max:
             continue
         counts = each.counts if any(isinstance(row.value, str) for row in rows.values()) else {}

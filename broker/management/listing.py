@@ -5,33 +5,25 @@ Owns how rows become an answer, in slices of the loop's time so that no listing 
 
 from __future__ import annotations
 
-import asyncio
-import re
 from collections.abc import Callable, Iterable, Iterator
+from itertools import compress
 from typing import Any
 
 from aiohttp import web
 
+from broker.core.patterns import STEPS_MAX, InvalidPatternError, Pattern
 from broker.management.asked import number_of
 from broker.management.rates import KINDS, AskedRates, Rates, Window
 from broker.management.replies import ApiError, answer, bad_request
+from broker.management.slices import answer_rows, sliced
 
-ROWS_PER_SLICE = 200
 PAGE_SIZE_DEFAULT = 100
 PAGE_SIZE_MAX = 500
 AGE_S_MAX = 86_400
 REGEX_MAX = 1000
 """Characters of a name filter: it is matched against every name."""
-
-
-async def sliced(rows: Iterable[Any]) -> list[Any]:
-    """Makes the rows, and lets the messages go on in between."""
-    made = []
-    for row in rows:
-        made.append(row)
-        if len(made) % ROWS_PER_SLICE == 0:
-            await asyncio.sleep(0)
-    return made
+EXCESSES_MAX = 10
+"""Names for which a filter may take too many steps before the question is refused."""
 
 
 def as_it_is(row: Any) -> dict[str, Any]:
@@ -58,17 +50,19 @@ async def listing(
     """
     found = await sliced(rows)
     total = len(found)
-    found = filtered(request, found, name)
+    found = await filtered(request, found, name)
     by, descending = request.query.get("sort", ""), request.query.get("sort_reverse") == "true"
     if by == "name" and name is not name_in:
         found.sort(key=name, reverse=descending)
     elif by:
-        found, shape = await sliced(map(shape, found)), as_it_is
-        found.sort(key=lambda row: sortable(value_at(row, by.split("."))), reverse=descending)
+        path = by.split(".")
+        # Only what they are sorted by is kept of the shapes: all of them at once are much.
+        keys = await sliced(sortable(value_at(shape(row), path)) for row in found)
+        order = sorted(range(len(found)), key=keys.__getitem__, reverse=descending)
+        found = [found[at] for at in order]
     wanted = columns_of(request)
     if "page" not in request.query:
-        shaped = await sliced(map(shape, found))
-        return answer(shaped if not wanted else [selected(row, wanted) for row in shaped])
+        return await answer_rows(selected(row, wanted) if wanted else row for row in map(shape, found))
     page, size = page_of(request)
     pages = max(1, -(-len(found) // size))
     if page > pages:
@@ -124,20 +118,33 @@ def page_of(request: web.Request) -> tuple[int, int]:
     return found
 
 
-def filtered(request: web.Request, rows: list[Any], name_of: Callable[[Any], str]) -> list[Any]:
+async def filtered(request: web.Request, rows: list[Any], name_of: Callable[[Any], str]) -> list[Any]:
     """Those whose name holds `name`, or matches it where `use_regex` is true."""
     name = request.query.get("name", "")
     if not name:
         return rows
     if request.query.get("use_regex") != "true":
-        return [row for row in rows if name in name_of(row)]
+        return await those(rows, lambda row: name in name_of(row))
     if len(name) > REGEX_MAX:
         raise bad_request(f"name: expected at most {REGEX_MAX} characters")
     try:
-        pattern = re.compile(name)
-    except re.error as error:
-        raise bad_request(f"name: expected a regular expression: {error}") from None
-    return [row for row in rows if pattern.search(name_of(row))]
+        pattern = Pattern(name)
+    except InvalidPatternError as error:
+        raise bad_request(f"name: expected a regular expression: {error.reason}") from None
+    return await those(rows, lambda row: fits(pattern, name_of(row)))
+
+
+async def those(rows: list[Any], wanted: Callable[[Any], bool]) -> list[Any]:
+    """Which are wanted."""
+    verdicts = await sliced(map(wanted, rows))
+    return list(compress(rows, verdicts))
+
+
+def fits(pattern: Pattern, name: str) -> bool:
+    """Whether the name matches. 400 for a pattern that takes too many steps, again and again."""
+    if pattern.excesses > EXCESSES_MAX:
+        raise bad_request(f"the regular expression takes more than {STEPS_MAX} steps for a name")
+    return pattern.fits(name)
 
 
 def value_at(row: Any, path: list[str]) -> Any:

@@ -88,8 +88,8 @@ class ObservedBroker(Protocol):
     def describe_vhost(self, vhost: Any, description: str, tags: Iterable[str]) -> None:
         """Say what a vhost is for."""
 
-    def delete_vhost(self, name: str) -> None:
-        """Remove a vhost and all that is in it."""
+    def deleting_vhost(self, vhost: Any) -> Iterator[None]:
+        """Remove a vhost and all that is in it, in steps."""
 
 
 class ObservedMqtt(Protocol):

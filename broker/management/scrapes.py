@@ -15,9 +15,10 @@ import re
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 
+from broker.core.patterns import InvalidPatternError, Pattern
 from broker.management.asked import SEES_ALL, USER, require
 from broker.management.detailed import FAMILIES, PER_OBJECT_FAMILIES, WITH_QUEUE_INFO, Page, detailed
-from broker.management.listing import REGEX_MAX
+from broker.management.listing import REGEX_MAX, every, fits, those
 from broker.management.metrics import exposition
 from broker.management.observed import ObservedServer
 from broker.management.rabbitmq_metrics import (
@@ -72,7 +73,7 @@ class Scrapes:
             tuple(families),
             self.server.scraped_objects_max,
             None if vhosts is None else frozenset(vhosts),
-            queue_filter(request.query.getall("queue", [])),
+            await chosen(self.server, request.query.getall("queue", [])),
         )
         lines = await detailed(self.server, page)
         return page_of(self.identity(asked) + lines.encode())
@@ -99,8 +100,8 @@ def page_of(text: bytes) -> web.Response:
     return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
 
 
-def queue_filter(asked: list[str]) -> re.Pattern[str] | None:
-    """`queue=`: a regular expression for names. 400 in RabbitMQ's words."""
+async def chosen(server: ObservedServer, asked: list[str]) -> frozenset[tuple[str, str]] | None:
+    """`queue=`: a regular expression; the queues whose names it matches. 400 in RabbitMQ's words."""
     if len(asked) > 1:
         raise bad_request("Only one 'queue' query parameter is allowed")
     if not asked or not asked[0]:
@@ -108,9 +109,11 @@ def queue_filter(asked: list[str]) -> re.Pattern[str] | None:
     if len(asked[0]) > REGEX_MAX:
         raise bad_request("'queue' regex too long")
     try:
-        return re.compile(asked[0])
-    except re.error as error:
-        raise bad_request(f"Invalid 'queue' regex at position {error.pos or 0}: {error.msg}") from None
+        pattern = Pattern(asked[0])
+    except InvalidPatternError as error:
+        raise bad_request(f"Invalid 'queue' regex at position {error.position}: {error.reason}") from None
+    found = await those(list(every(server, "queues")), lambda row: fits(pattern, row[1].name))
+    return frozenset((vhost.name, queue.name) for vhost, queue in found)
 
 
 assert not NODE_FAMILIES.keys() & FAMILIES.keys()

@@ -6,8 +6,8 @@ nothing.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 from aiohttp import web
@@ -15,19 +15,23 @@ from aiohttp import web
 from broker.core.binding import EXCHANGE, QUEUE
 from broker.management import views
 from broker.management.asked import ADMINISTRATOR, body_of, field, flag, kind, require, vhost_of
-from broker.management.listing import ROWS_PER_SLICE
 from broker.management.observed import ObservedServer
-from broker.management.replies import answer, bad_request
+from broker.management.replies import bad_request
 from broker.management.resources.policies import policy, policy_of
 from broker.management.resources.topic_permissions import exchange_of, topic_permissions
 from broker.management.resources.users import SHA256, tags_of
 from broker.management.resources.vhosts import describe, described, description_of, permission
+from broker.management.slices import answer_object, done
 from broker.version import VERSION
 
 OPERATOR_POLICY = "operator_policy"
 """The component under which RabbitMQ keeps them."""
 COMPATIBLE_VERSION = "3.13.0"
 """The RabbitMQ release whose format this is: importers look at it."""
+
+
+Step = Callable[[dict[str, Any]], Iterator[None] | None]
+"""Takes a row; what comes back is more work, in steps."""
 
 
 class Definitions:
@@ -78,9 +82,8 @@ class Definitions:
                 {"name": name, "value": value} for (_, _, name), value in broker.parameters.find("", "")
             ],
         }
-        for name, make in SECTIONS.items():
-            exported[name] = [row for vhost in vhosts for row in make(vhost)]
-        return answer(exported)
+        large = {name: chain.from_iterable(map(make, vhosts)) for name, make in SECTIONS.items()}
+        return answer_object(exported, large)
 
     async def export_vhost(self, request: web.Request) -> web.Response:
         """Of one vhost, without its name."""
@@ -88,10 +91,11 @@ class Definitions:
         if request.match_info["vhost"] not in self.server.broker.vhosts:
             raise bad_request("vhost_not_found")
         vhost = vhost_of(self.server, request)
-        exported: dict[str, Any] = {"rabbit_version": COMPATIBLE_VERSION}
-        for name, make in {"parameters": self.parameters_of, **SECTIONS}.items():
-            exported[name] = [{key: value for key, value in row.items() if key != "vhost"} for row in make(vhost)]
-        return answer(exported)
+        sections = {"parameters": self.parameters_of, **SECTIONS}
+        return answer_object(
+            {"rabbit_version": COMPATIBLE_VERSION},
+            {name: map(without_vhost, make(vhost)) for name, make in sections.items()},
+        )
 
     def parameters_of(self, vhost: Any) -> Iterator[dict[str, Any]]:
         """Of one vhost: its limits and its operator policies are among them, as RabbitMQ has it."""
@@ -122,7 +126,7 @@ class Definitions:
 
     async def take(self, body: dict[str, Any], vhost: str | None) -> None:
         """All sections, in the order in which they need each other. CoreError says what was refused."""
-        steps: dict[str, Callable[[dict[str, Any]], None]] = {
+        steps: dict[str, Step] = {
             "vhosts": self.take_vhost,
             "users": self.take_user,
             "permissions": self.take_permission,
@@ -136,7 +140,7 @@ class Definitions:
             "bindings": self.take_binding,
         }
         of_vhosts = {"parameters", "policies", "operator_policies", "exchanges", "queues", "bindings"}
-        rows: list[tuple[Callable[[dict[str, Any]], None], dict[str, Any]]] = []
+        rows: list[tuple[Step, dict[str, Any]]] = []
         for name, step in steps.items():
             if vhost is not None and name not in of_vhosts:
                 continue
@@ -144,10 +148,7 @@ class Definitions:
                 if not isinstance(row, dict):
                     raise bad_request(f"{name}: expected objects, got {kind(row)}")
                 rows.append((step, row if vhost is None else {**row, "vhost": vhost}))
-        for count, (step, row) in enumerate(rows, 1):
-            step(row)
-            if count % ROWS_PER_SLICE == 0:
-                await asyncio.sleep(0)
+        await done(taking(rows))
 
     def vhost(self, row: dict[str, Any]) -> Any:
         """The vhost of a row."""
@@ -184,7 +185,7 @@ class Definitions:
         access = self.server.broker.access
         access.set_topic_permission(vhost, user, exchange, field(row, "write", str), field(row, "read", str))
 
-    def take_parameter(self, row: dict[str, Any]) -> None:
+    def take_parameter(self, row: dict[str, Any]) -> Iterator[None] | None:
         """Vhost limits and operator policies are parameters, too."""
         parameters, vhost = self.server.broker.parameters, self.vhost(row).name
         component, name, value = field(row, "component", str), field(row, "name", str), row.get("value")
@@ -195,9 +196,10 @@ class Definitions:
             # RabbitMQ's own export has an operator policy's definition as a list of pairs.
             pairs: Any = value.get("definition")
             definition = dict(pairs) if is_pairs(pairs) else pairs
-            self.take_operator_policy({**value, "definition": definition, "vhost": vhost, "name": name})
+            return self.take_operator_policy({**value, "definition": definition, "vhost": vhost, "name": name})
         else:
             parameters.put(component, vhost, name, value)
+        return None
 
     def take_global(self, row: dict[str, Any]) -> None:
         """Of no vhost. What belongs to another broker's own housekeeping stays with it."""
@@ -205,13 +207,18 @@ class Definitions:
         if not name.startswith(("internal_", "cluster_")):
             self.server.broker.parameters.put("", "", name, row.get("value"))
 
-    def take_policy(self, row: dict[str, Any]) -> None:
+    def take_policy(self, row: dict[str, Any]) -> Iterator[None]:
         """See core.policy."""
-        self.vhost(row).policies.put(policy_of(field(row, "name", str), row, operator=False))
+        return self.putting(row, operator=False)
 
-    def take_operator_policy(self, row: dict[str, Any]) -> None:
+    def take_operator_policy(self, row: dict[str, Any]) -> Iterator[None]:
         """See core.policy."""
-        self.vhost(row).policies.put(policy_of(field(row, "name", str), row, operator=True))
+        return self.putting(row, operator=True)
+
+    def putting(self, row: dict[str, Any], *, operator: bool) -> Iterator[None]:
+        """Of either kind."""
+        steps: Iterator[None] = self.vhost(row).policies.putting(policy_of(field(row, "name", str), row, operator))
+        return steps
 
     def take_exchange(self, row: dict[str, Any]) -> None:
         """Those that every vhost has are there already."""
@@ -245,6 +252,18 @@ class Definitions:
         destination = vhost.queue(name) if of_kind == QUEUE else vhost.exchange(name)
         key = field(row, "routing_key", str, "").encode()
         vhost.bind(source, destination, of_kind, key, field(row, "arguments", dict, {}))
+
+
+def taking(rows: list[tuple[Step, dict[str, Any]]]) -> Iterator[None]:
+    """Each row, in steps."""
+    for step, row in rows:
+        yield from step(row) or ()
+        yield
+
+
+def without_vhost(row: dict[str, Any]) -> dict[str, Any]:
+    """Of one vhost's export."""
+    return {key: value for key, value in row.items() if key != "vhost"}
 
 
 def is_pairs(value: Any) -> bool:

@@ -23,10 +23,11 @@ from broker.management.asked import (
     user_of,
     vhost_of,
 )
-from broker.management.listing import listing, page_of, sliced
+from broker.management.listing import listing, page_of
 from broker.management.observed import ObservedServer
 from broker.management.replies import answer, bad_request, no_content, not_found
 from broker.management.resources.queues import payload_shown, properties
+from broker.management.slices import sliced
 
 TOPICS = "amq.topic"
 PREVIEW_BYTES = 256

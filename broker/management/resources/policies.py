@@ -24,6 +24,7 @@ from broker.management.asked import (
 from broker.management.listing import listing
 from broker.management.observed import ObservedServer
 from broker.management.replies import answer, created, no_content, not_found
+from broker.management.slices import done
 
 ANY: tuple[type, ...] = (str, int, float, bool, dict, list)
 
@@ -77,13 +78,14 @@ class PolicyEndpoints:
         vhost, name = acting_in(self.server, request), request.match_info["name"]
         is_new = name not in vhost.policies.of_kind(self.operator)
         body = needs(await body_of(request), "pattern", "definition")
-        vhost.policies.put(policy_of(name, body, self.operator))
+        await done(vhost.policies.putting(policy_of(name, body, self.operator)))
         return created(is_new)
 
     async def delete(self, request: web.Request) -> web.Response:
         """Forget a policy."""
         require(request, self.tags)
-        acting_in(self.server, request).policies.remove(request.match_info["name"], self.operator)
+        policies = acting_in(self.server, request).policies
+        await done(policies.removing(request.match_info["name"], self.operator))
         return no_content()
 
 

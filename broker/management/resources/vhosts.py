@@ -7,12 +7,14 @@ from typing import Any
 
 from aiohttp import web
 
+from broker.core.totals import QueueTotals
 from broker.management import views
 from broker.management.asked import ADMINISTRATOR, body_of, field, flag, require, sees_vhost, user_of, vhost_of
 from broker.management.listing import asked_rates, listing, narrowed
 from broker.management.observed import ObservedServer
 from broker.management.rates import DATA_RATES, LENGTHS, AskedRates, Rates
 from broker.management.replies import answer, bad_request, created, no_content, not_found
+from broker.management.slices import done
 
 NAME_BYTES_MAX = 255
 DESCRIPTION_MAX = 4096
@@ -44,13 +46,8 @@ class Vhosts:
 
     def row(self, vhost: Any, rates: AskedRates, octets: Mapping[str, dict[str, int]]) -> dict[str, Any]:
         """One element of `GET /api/vhosts`. `octets`: of the connections there are now, by vhost."""
-        queues = list(vhost.queues.values())
-        sums: dict[str, int] = {}
-        for queue in queues:
-            for word, count in queue.counts.items():
-                sums[word] = sums.get(word, 0) + count
-        name = vhost.name
-        ready, unacked = sum(each.ready_count for each in queues), sum(each.unacked_count for each in queues)
+        name, totals = vhost.name, QueueTotals(vhost.queues.values())
+        ready, unacked = totals.ready, totals.unacked
         return {
             "name": name,
             **described(vhost),
@@ -63,7 +60,7 @@ class Vhosts:
                 LENGTHS,
             ),
             **rates.with_rates(("vhost", name, "octets"), octets.get(name, NO_OCTETS), DATA_RATES),
-            "message_stats": rates.with_rates(("vhost", name), views.message_stats(sums)),
+            "message_stats": rates.with_rates(("vhost", name), views.message_stats(totals.counts)),
         }
 
     def octets(self) -> dict[str, dict[str, int]]:
@@ -112,14 +109,20 @@ class Vhosts:
     async def delete(self, request: web.Request) -> web.Response:
         """The vhost goes with everything in it; its connections are closed."""
         require(request, {ADMINISTRATOR})
-        name = request.match_info["vhost"]
-        if name not in self.server.broker.vhosts:
+        vhost = self.server.broker.vhosts.get(request.match_info["vhost"])
+        if vhost is None:
             raise not_found()
-        for each in self.server.connections():
-            if views.vhost_name(each) == name:
-                each.shut_down(f"vhost '{name}' is deleted")
-        self.server.broker.delete_vhost(name)
+        self.close_connections(vhost)
+        await done(self.server.broker.deleting_vhost(vhost))
+        self.close_connections(vhost)  # who came meanwhile, as somebody whom others know
         return no_content()
+
+    def close_connections(self, vhost: Any) -> None:
+        """Its connections have nothing to do any more."""
+        reason = f"vhost '{vhost.name}' is deleted"
+        for each in self.server.connections():
+            if getattr(each, "vhost", None) is vhost:
+                each.shut_down(reason)
 
     async def start(self, request: web.Request) -> web.Response:
         """Every vhost is started with its node: there is nothing to do."""

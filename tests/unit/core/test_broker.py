@@ -6,6 +6,7 @@ import pytest
 
 from broker.core.errors import InvalidPath
 from broker.core.message import Message
+from broker.core.stored import definitions
 from storage.memory_store import MemoryStore
 
 
@@ -169,3 +170,61 @@ def test_a_declaration_that_changes_nothing_is_answered_at_once(core, peer):
     peer.declare("q", durable=True)
     peer.send("queue.declare", queue="q", durable=True)
     assert len(peer.take("queue.declare-ok")) == 1
+
+
+def test_a_vhost_is_deleted_in_steps_and_what_comes_meanwhile_goes_too(make_core, core):
+    vhost = core.broker.add_vhost("gone")
+    core.broker.access.set_permission("gone", "guest", ".*", ".*", ".*")
+    for number in range(3):
+        exchange = vhost.declare_exchange(f"x{number}", "topic", durable=True)
+        vhost.bind(exchange, vhost.declare_queue(f"q{number}", durable=True), "queue", b"#")
+    core.commit()
+
+    steps = core.broker.deleting_vhost(vhost)
+    next(steps)
+    assert not core.broker.access.users["guest"].may_access("gone")
+    late = vhost.declare_queue("late", durable=True)
+    again = core.broker.deleting_vhost(vhost)
+    for work in (again, steps):
+        for _ in work:
+            pass
+    core.commit()
+
+    assert late.deleted
+    assert list(core.broker.vhosts) == ["/"]
+    assert core.broker.queues_deleted == 4
+    restarted = make_core(MemoryStore(state=core.crash()))
+    assert list(restarted.broker.vhosts) == ["/"]
+    assert not list(definitions(restarted.broker.store, "queue"))
+    assert not list(definitions(restarted.broker.store, "binding"))
+
+
+def test_a_crash_while_a_vhost_is_deleted_leaves_one_that_can_be_deleted(make_core, core):
+    vhost = core.broker.add_vhost("gone")
+    for number in range(3):
+        vhost.declare_queue(f"q{number}", durable=True)
+    steps = core.broker.deleting_vhost(vhost)
+    next(steps)
+    core.commit()
+
+    restarted = make_core(MemoryStore(state=core.crash()))
+
+    assert list(restarted.broker.vhost("gone").queues) == ["q1", "q2"]
+    restarted.broker.delete_vhost("gone")
+    assert list(restarted.broker.vhosts) == ["/"]
+
+
+def test_an_exchange_takes_the_bindings_to_it_along(core):
+    vhost = core.vhost
+    first, gone = vhost.declare_exchange("first", "direct"), vhost.declare_exchange("gone", "direct")
+    queue = vhost.declare_queue("q")
+    vhost.bind(first, gone, "exchange", b"a")
+    vhost.bind(first, queue, "queue", b"b")
+    vhost.bind(gone, gone, "exchange", b"round")
+    vhost.bind(gone, queue, "queue", b"c")
+
+    vhost.delete_exchange("gone")
+
+    assert [binding.key for binding in vhost.bindings()] == [b"b"]
+    assert vhost.binding_count == 1
+    assert not queue.bindings - set(first.bindings.values())

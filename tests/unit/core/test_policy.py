@@ -147,3 +147,47 @@ def test_policies_survive_a_restart_and_apply_to_what_is_restored(core, vhost):
     queue = restored.vhost(vhost.name).queue("q")
     assert queue.settings.max_length == 2
     assert queue.arguments == {}
+
+
+def test_a_change_in_steps_leaves_room_for_others_and_ends_the_same(core, peer, vhost):
+    queues = [vhost.declare_queue(f"q{number}") for number in range(3)]
+
+    steps = vhost.policies.putting(policy("p", "^q", max_length=2))
+    next(steps)
+    late = vhost.declare_queue("q-late")
+    vhost.remove_queue(queues[2])
+    others = vhost.policies.putting(policy("p", "^q", max_length=1))
+    assert [queue.settings.max_length for queue in queues[:2]] == [2, None]
+    for _ in others:
+        pass
+    for _ in steps:
+        pass
+
+    assert [queue.settings.max_length for queue in (*queues[:2], late)] == [1, 1, 1]
+
+
+def test_the_same_policy_again_is_no_work(vhost):
+    vhost.declare_queue("q")
+    vhost.policies.put(policy("p", max_length=2))
+
+    assert list(vhost.policies.putting(policy("p", max_length=2))) == []
+
+
+def test_an_alternate_by_policy_is_seen_through_exchanges_that_route_to_it(core, vhost):
+    caught = vhost.declare_queue("caught")
+    first, second = vhost.declare_exchange("first", "fanout"), vhost.declare_exchange("second", "direct")
+    vhost.bind(first, second, "exchange", b"")
+    vhost.bind(vhost.exchange("amq.fanout"), caught, "queue", b"")
+    assert not first.resolve(b"nowhere", None).targets
+
+    vhost.policies.put(policy("x", "^second$", apply_to="exchanges", alternate_exchange="amq.fanout"))
+
+    assert first.resolve(b"nowhere", None).targets == [caught]
+
+
+def test_a_pattern_without_end_applies_to_nothing_and_keeps_nobody_waiting(vhost):
+    queue = vhost.declare_queue("a" * 200 + "!")
+
+    vhost.policies.put(policy("p", "^(a|aa)+$", max_length=1))
+
+    assert queue.settings.max_length is None

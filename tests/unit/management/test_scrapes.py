@@ -79,7 +79,7 @@ async def test_a_queue_is_chosen_by_a_regular_expression(client: Client, filled:
         'rabbitmq_detailed_queue_consumers{vhost="/",queue="q1"} 1'
     ]
     for query, reason in (
-        ("queue=(", "Invalid 'queue' regex at position 0"),
+        ("queue=(", "Invalid 'queue' regex at position 1: missing closing parenthesis"),
         ("queue=a&queue=b", "Only one 'queue' query parameter is allowed"),
         ("queue=" + "x" * 1001, "'queue' regex too long"),
     ):
