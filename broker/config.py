@@ -357,6 +357,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
     for key, proxies in (
         ("websocket.trusted_proxies", settings.websocket.trusted_proxies),
         ("proxy_protocol.trusted", settings.proxy_protocol.trusted),
+        ("login_failures.shared", settings.login_failures.shared),
     ):
         for index, proxy in enumerate(proxies):
             try:

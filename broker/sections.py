@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import pcre2
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 """A TCP port; 0: any that is free (the start-up summary tells which)."""
@@ -32,6 +32,8 @@ class LoginFailures(Section, frozen=True):
     """After so long without another failure counting begins anew."""
     remembered_max: Annotated[int, Meta(ge=3)] = 10_000
     """Counts that are kept; then the oldest is forgotten."""
+    shared: list[str] = field(default_factory=list)
+    """Addresses and networks behind which are many (a NAT): `per_address` does not hold there."""
 
 
 class MqttAcl(Section, frozen=True):

@@ -80,3 +80,43 @@ def test_no_more_is_remembered_than_is_allowed_and_the_oldest_goes_first(failure
     assert len(failures.by_pair) == 6
     assert failures.wait_ms("ann", "10.0.0.99") == 1000
     assert failures.counted == 100
+
+
+def test_an_ipv6_network_of_64_bits_is_one_address(failures):
+    failures.use(Defaults(per_pair=100, per_address=3))
+    for number in range(3):
+        failures.count(f"user{number}", f"[2001:db8:0:1::{number}]")
+
+    assert failures.wait_ms("other", "2001:db8:0:1:ffff::9") == 1_000
+    assert failures.wait_ms("other", "2001:db8:0:2::1") == 0
+    assert len(failures.by_pair) == 3 + 1 + 3
+
+
+@pytest.mark.parametrize("peer", ["::ffff:10.0.0.1", "[::ffff:10.0.0.1]"])
+def test_an_ipv4_address_is_the_same_written_as_ipv6(failures, peer):
+    failures.use(Defaults(per_pair=1))
+    failures.count("ann", peer)
+
+    assert failures.wait_ms("ann", "10.0.0.1") == 1_000
+    assert failures.wait_ms("ann", "10.0.0.2") == 0
+
+
+@pytest.mark.parametrize("peer", ["unix:/run/x:y", "", "fe80::1%eth0"])
+def test_a_peer_of_another_kind_is_counted_by_its_name(failures, peer):
+    failures.use(Defaults(per_pair=1))
+    failures.count("ann", peer)
+
+    assert failures.wait_ms("ann", peer) == 1_000
+
+
+def test_who_guesses_behind_a_shared_address_does_not_keep_others_out(failures):
+    failures.use(Defaults(per_pair=2, per_address=3, shared=["10.0.0.0/24", "2001:db8::1"]))
+    for peer in ("10.0.0.1", "::ffff:10.0.0.1", "[2001:db8::1]", "10.0.1.1"):
+        for number in range(4):
+            failures.count(f"user{number % 2}", peer)
+
+    assert failures.wait_ms("user0", "10.0.0.1") > 0
+    assert failures.wait_ms("user0", "2001:db8::1") > 0
+    assert failures.wait_ms("ann", "10.0.0.1") == 0
+    assert failures.wait_ms("ann", "2001:db8::1") == 0
+    assert failures.wait_ms("ann", "10.0.1.1") > 0
