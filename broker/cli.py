@@ -26,6 +26,7 @@ from broker.commands import (
     connections,
     conversations,
     definitions,
+    examples,
     explain,
     importing,
     lists,
@@ -113,19 +114,20 @@ def serve(config_path: Path | None, data_dir: str | None, assignments: tuple[str
 @config_option
 @data_dir_option
 @set_option
-@click.option("--user", default="guest", show_default=True, help="An administrator of the running broker.")
-@click.option("--password", default="guest", help="That user's password.")
+@json_option
+@asks_broker
 def backup(
+    api: Api,
     directory: Path,
     config_path: Path | None,
     data_dir: str | None,
     assignments: tuple[str, ...],
-    user: str,
-    password: str,
+    as_json: bool,
 ) -> None:
     """Write a consistent copy of the store to DIRECTORY, which must not exist or be empty.
 
-    A running broker is asked through its management port and goes on meanwhile. Where none runs, --data-dir is opened.
+    A running broker is asked through its HTTP API (where --config or --set are given, on their management port), and
+    goes on meanwhile. Where none runs, --data-dir is opened.
     """
     settings = _load(config_path, assignments, data_dir)
     directory = directory.resolve()
@@ -139,10 +141,14 @@ def backup(
         except (StoreError, OSError) as error:
             _fail(str(error))
         else:
-            click.echo(f"backed up {settings.data_dir} to {directory}")
+            said = f"backed up {settings.data_dir} to {directory}"
+            click.echo(json.dumps({"directory": str(directory), "online": False}) if as_json else said)
             return
-    _backup_online(settings, directory, user, password)
-    click.echo(f"the broker has backed up its store to {directory}")
+    if config_path is not None or assignments:
+        api.url = _management_url(settings)
+    api.post("hubbub/backup", {"directory": str(directory)})
+    said = f"the broker has backed up its store to {directory}"
+    click.echo(json.dumps({"directory": str(directory), "online": True}) if as_json else said)
 
 
 @main.group("config")
@@ -152,19 +158,22 @@ def config_group() -> None:
 
 @config_group.command("check")
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
-def check(path: Path) -> None:
+@json_option
+def check(path: Path, as_json: bool) -> None:
     """Say whether the file PATH is a valid configuration, whatever the environment says."""
     _load(path, (), None, {})
-    click.echo(f"{path}: valid")
+    click.echo(json.dumps({"valid": True}) if as_json else f"{path}: valid")
 
 
 @config_group.command("show")
 @config_option
 @data_dir_option
 @set_option
-def show(config_path: Path | None, data_dir: str | None, assignments: tuple[str, ...]) -> None:
+@json_option
+def show(config_path: Path | None, data_dir: str | None, assignments: tuple[str, ...], as_json: bool) -> None:
     """Print all settings as `serve` would have them, as YAML; passwords are hidden."""
-    click.echo(config.as_yaml(_load(config_path, assignments, data_dir)), nl=False)
+    found = config.shown(_load(config_path, assignments, data_dir))
+    click.echo(json.dumps(found, indent=2) if as_json else config.dumped(found), nl=as_json)
 
 
 @config_group.command("running")
@@ -179,6 +188,7 @@ def running(api: Api, as_json: bool) -> None:
 for family in FAMILIES:
     for command in family.COMMANDS:
         main.add_command(command)
+examples.add(main)
 
 
 def _load(
@@ -206,11 +216,13 @@ def _backup_offline(settings: config.Settings, directory: Path) -> None:
         store.abandon()
 
 
-def _backup_online(settings: config.Settings, directory: Path, user: str, password: str) -> None:
-    if settings.management.port is None:
+def _management_url(settings: config.Settings) -> str:
+    management = settings.management
+    port, scheme = (management.port, "http") if management.port is not None else (management.tls_port, "https")
+    if port is None:
         _fail("the broker has no management port to ask")
-    api = Api(f"http://{settings.management.address}:{settings.management.port}", user, password)
-    api.post("hubbub/backup", {"directory": str(directory)})
+    address = {"::": "127.0.0.1", "0.0.0.0": "127.0.0.1"}.get(management.address, management.address)
+    return f"{scheme}://[{address}]:{port}" if ":" in address else f"{scheme}://{address}:{port}"
 
 
 def _fail(text: str) -> None:

@@ -34,9 +34,9 @@ from broker.telemetry_settings import Telemetry
 Bytes = Annotated[int, Meta(ge=0)]
 
 
-TLS_SECTIONS = ("amqp", "mqtt", "websocket")
+TLS_SECTIONS = ("amqp", "mqtt", "websocket", "management", "metrics")
 """The sections that have a `tls_port`."""
-PROXIED_SECTIONS = ("amqp", "mqtt", "websocket", "management")
+PROXIED_SECTIONS = ("amqp", "mqtt", "websocket", "management", "metrics")
 """The sections that have a `proxy_protocol`."""
 
 
@@ -143,6 +143,8 @@ class Management(Section, frozen=True):
     address: str = "127.0.0.1"
     port: Port | None = 15672
     """Null: none."""
+    tls_port: Port | None = None
+    """Null: no HTTPS. Needs `tls.certificate` and `tls.key`. By custom 15671."""
     proxy_protocol: bool = False
     """Proxies of `proxy_protocol.trusted` say with a PROXY header in front of each connection who the client is."""
 
@@ -171,6 +173,10 @@ class Metrics(Section, frozen=True):
     address: str = "127.0.0.1"
     port: Port | None = 15692
     """Null: none."""
+    tls_port: Port | None = None
+    """Null: no HTTPS. Needs `tls.certificate` and `tls.key`. By custom 15691."""
+    proxy_protocol: bool = False
+    """Proxies of `proxy_protocol.trusted` say with a PROXY header in front of each connection who the client is."""
     objects_max: Annotated[int, Meta(ge=1)] = 10_000
     """So many queues, exchanges, connections and channels are shown one by one; what is left out is said."""
 
@@ -269,11 +275,6 @@ def load(
     for key, text in _contradictions(settings):
         raise ConfigError(f"{_place(key, places, fallback)}: {key}: {text}")
     return settings
-
-
-def as_yaml(settings: Settings) -> str:
-    """All of them; secrets are hidden."""
-    return dumped(shown(settings))
 
 
 def dumped(sections: dict[str, Any]) -> str:

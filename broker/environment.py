@@ -19,7 +19,10 @@ from typing import NamedTuple
 
 PREFIX = "HUBBUB_"
 FILE = "_FILE"
-OF_COMMANDS = frozenset(PREFIX + name for name in ("CONFIG", "URL", "USER", "PASSWORD"))
+OF_COMMANDS = frozenset(
+    PREFIX + name
+    for name in ("CONFIG", "URL", "USER", "PASSWORD", "CA", "CERTIFICATE", "KEY", "PROFILE", "CLIENT_CONFIG")
+)
 """What the command itself reads."""
 SERVICE = re.compile(r"_SERVICE_(HOST|PORT\w*)$|_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?$")
 """Kubernetes tells every pod so of a Service that is called `hubbub…`."""

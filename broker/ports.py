@@ -82,11 +82,22 @@ class Ports:
             else:
                 await self.streams.listen(listener, factory, self.handshake_timeout_s)
 
-    async def serve_http(self, name: str, section: Any, serve: Callable[..., Awaitable[Any]]) -> None:
-        """`serve(listener, through)` begins, and gives what stops it. `through(take)`: behind proxies; else None."""
-        listener = self._bind(name, section.address, section.port)
+    async def serve_http(
+        self, name: str, section: Any, serve: Callable[..., Awaitable[Any]], tls: tuple[str, Any]
+    ) -> None:
+        """`serve(listener, through)` begins, and gives what stops it. `through(take)`: behind proxies; else None.
+
+        `tls`: the name of that listener, and its context.
+        """
+        if section.port is not None:
+            await self._serve_http(self._bind(name, section.address, section.port), section, serve)
+        tls_name, context = tls
+        if section.tls_port is not None and context is not None:
+            await self._serve_http(self._bind(tls_name, section.address, section.tls_port, context), section, serve)
+
+    async def _serve_http(self, listener: Listener, section: Any, serve: Callable[..., Awaitable[Any]]) -> None:
         through = None
-        if getattr(section, "proxy_protocol", False):
+        if section.proxy_protocol:
 
             def through(take: Callable[..., Awaitable[Any]]) -> None:
                 self._take_headers(listener, take)

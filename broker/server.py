@@ -260,8 +260,7 @@ class Server:
             ("management", settings.management, management.api),
             ("metrics", settings.metrics, management.metrics),
         ):
-            if section.port is not None:
-                await ports.serve_http(name, section, partial(management.serve, make()))
+            await ports.serve_http(name, section, partial(management.serve, make), (f"{name}-tls", context))
 
     def _make_websocket(self, listener: Any) -> Connection:
         return WebSocketConnection(self.websockets)

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from broker.commands.api import Api, asks_broker, json_option, path_of, vhost_option
+from broker.commands.api import Api, asks_broker, changes_broker, json_option, path_of, vhost_option
 from broker.commands.tables import show
 
 
@@ -36,7 +36,7 @@ def list_acls(api: Api, vhost: str, as_json: bool) -> None:
 @click.option("--for", "user", default=None, help="The user that it is for; without, everybody.")
 @click.option("--before", "number", type=int, default=None, help="The number of the rule that it comes before.")
 @vhost_option
-@asks_broker
+@changes_broker
 def add_acl(
     api: Api, permission: str, action: str, topic: str, user: str | None, number: int | None, vhost: str
 ) -> None:
@@ -48,7 +48,7 @@ def add_acl(
 @acl.command("remove")
 @click.argument("number", type=int)
 @vhost_option
-@asks_broker
+@changes_broker
 def remove_acl(api: Api, number: int, vhost: str) -> None:
     """Remove the rule NUMBER; those behind it move up."""
     api.delete(f"hubbub/mqtt/acls/{path_of(vhost, str(number))}")

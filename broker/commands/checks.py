@@ -20,14 +20,15 @@ PING_TIMEOUT_S = 10.0
 
 
 @click.command()
+@json_option
 @asks_broker
-def ping(api: Api) -> None:
+def ping(api: Api, as_json: bool) -> None:
     """Say whether the broker runs; no login is needed."""
     try:
-        with urllib.request.urlopen(f"{api.url}/health/live", timeout=PING_TIMEOUT_S):
-            click.echo("it runs")
-    except (OSError, ValueError) as error:
-        raise CommandFailed(f"no broker answers on {api.url}: {getattr(error, 'reason', error)}") from None
+        api.open(urllib.request.Request(f"{api.url}/health/live"), PING_TIMEOUT_S)
+    except (urllib.error.HTTPError, ValueError) as error:
+        raise CommandFailed(f"no broker answers on {api.url}: {error}") from None
+    click.echo(json.dumps({"runs": True}) if as_json else "it runs")
 
 
 @click.group()
@@ -120,12 +121,14 @@ def whoami(api: Api, as_json: bool) -> None:
 
 @click.command("cluster-name")
 @click.argument("name", required=False)
+@json_option
 @asks_broker
-def cluster_name(api: Api, name: str | None) -> None:
+def cluster_name(api: Api, name: str | None, as_json: bool) -> None:
     """Say the cluster's name, or give it another one."""
     if name is not None:
         api.put("cluster-name", {"name": name})
-    click.echo(api.get("cluster-name")["name"])
+    found = api.get("cluster-name")
+    click.echo(json.dumps(found) if as_json else found["name"])
 
 
 COMMANDS = (ping, check, alarms, listeners, memory, whoami, cluster_name)

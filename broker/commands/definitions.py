@@ -50,15 +50,16 @@ def definitions() -> None:
 
 @definitions.command("export")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@json_option
 @asks_broker
-def export_definitions(api: Api, file: Path) -> None:
+def export_definitions(api: Api, file: Path, as_json: bool) -> None:
     """Write all definitions to FILE; - for standard output."""
     text = json.dumps(api.get("definitions"), indent=2, sort_keys=True) + "\n"
     if str(file) == "-":
         sys.stdout.write(text)
     else:
         file.write_text(text)
-        click.echo(f"written to {file}")
+        click.echo(json.dumps({"file": str(file)}) if as_json else f"written to {file}")
 
 
 @definitions.command("import")

@@ -16,7 +16,7 @@ import click
 import yaml
 
 from broker import config
-from broker.commands.api import CommandFailed
+from broker.commands.api import CommandFailed, json_option
 from broker.importers import mosquitto, rabbitmq
 from broker.importers.findings import Imported, ImportFailedError
 
@@ -29,6 +29,7 @@ def import_group() -> None:
 def writes_files(command: Callable[..., None]) -> Callable[..., None]:
     """The options that every such command has."""
     for option in (
+        json_option,
         click.option("--dry-run", is_flag=True, help="Only say what would differ."),
         click.option(
             "--to",
@@ -46,20 +47,20 @@ def writes_files(command: Callable[..., None]) -> Callable[..., None]:
 @import_group.command("rabbitmq")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @writes_files
-def import_rabbitmq(file: Path, directory: Path, dry_run: bool) -> None:
+def import_rabbitmq(file: Path, directory: Path, dry_run: bool, as_json: bool) -> None:
     """Take FILE, RabbitMQ's definitions as JSON, into definitions.json.
 
     FILE comes from `rabbitmqctl export_definitions FILE`, or GET /api/definitions.
     """
-    finish(taken(rabbitmq.read, file), directory, dry_run)
+    finish(taken(rabbitmq.read, file), directory, dry_run, as_json)
 
 
 @import_group.command("mosquitto")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @writes_files
-def import_mosquitto(file: Path, directory: Path, dry_run: bool) -> None:
+def import_mosquitto(file: Path, directory: Path, dry_run: bool, as_json: bool) -> None:
     """Take FILE, a mosquitto.conf with what it includes, into hubbub.yaml."""
-    finish(taken(mosquitto.read, file), directory, dry_run)
+    finish(taken(mosquitto.read, file), directory, dry_run, as_json)
 
 
 def taken(read: Callable[[Path], Imported], file: Path) -> Imported:
@@ -70,25 +71,41 @@ def taken(read: Callable[[Path], Imported], file: Path) -> Imported:
         raise CommandFailed(str(error)) from None
 
 
-def finish(imported: Imported, directory: Path, dry_run: bool) -> None:
+def finish(imported: Imported, directory: Path, dry_run: bool, as_json: bool) -> None:
     """Say what will differ, and write."""
+    counts = {name: len(rows) for name, rows in imported.definitions.items() if rows}
+    problem = problem_of(imported.settings)
+    files = [] if dry_run else written(imported, directory)
+    if as_json:
+        found = [finding._asdict() for finding in imported.findings]
+        click.echo(json.dumps({"findings": found, "taken": counts, "problem": problem, "files": list(map(str, files))}))
+        return
     for finding in imported.findings:
         click.echo(str(finding))
-    counts = {name: len(rows) for name, rows in imported.definitions.items() if rows}
     if counts:
         click.echo("taken: " + ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()))
-    problem = problem_of(imported.settings)
     if problem:
         click.echo(f"hubbub.yaml cannot be used as it is: {problem}")
-    if dry_run:
-        return
+    for path in files:
+        click.echo(f"written: {path}; {NEXT[path.name]} {path}")
+
+
+NEXT = {
+    "hubbub.yaml": "start with: hubbub serve --config",
+    "definitions.json": "take it into a running broker with: hubbub definitions import",
+}
+"""What to do with the files."""
+
+
+def written(imported: Imported, directory: Path) -> list[Path]:
+    """The files."""
     directory.mkdir(parents=True, exist_ok=True)
+    texts = {}
     if imported.settings:
-        path = write(directory / "hubbub.yaml", yaml.safe_dump(imported.settings, sort_keys=False, allow_unicode=True))
-        click.echo(f"written: {path}; start with: hubbub serve --config {path}")
+        texts["hubbub.yaml"] = yaml.safe_dump(imported.settings, sort_keys=False, allow_unicode=True)
     if imported.definitions:
-        path = write(directory / "definitions.json", json.dumps(imported.definitions, indent=2) + "\n")
-        click.echo(f"written: {path}; take it into a running broker with: hubbub definitions import {path}")
+        texts["definitions.json"] = json.dumps(imported.definitions, indent=2) + "\n"
+    return [write(directory / name, text) for name, text in texts.items()]
 
 
 def problem_of(settings: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from broker.commands.api import Api, CommandFailed, asks_broker, path_of, vhost_option
+from broker.commands.api import Api, CommandFailed, changes_broker, path_of, vhost_option
 
 RATES = ("max-messages-per-second", "max-bytes-per-second")
 VHOST_LIMITS = ("max-connections", "max-queues", *RATES)
@@ -44,7 +44,7 @@ def declare() -> None:
 @auto_delete_option
 @arguments_option
 @vhost_option
-@asks_broker
+@changes_broker
 def declare_queue(
     api: Api, name: str, queue_type: str | None, transient: bool, auto_delete: bool, arguments: str, vhost: str
 ) -> None:
@@ -63,7 +63,7 @@ def declare_queue(
 @auto_delete_option
 @arguments_option
 @vhost_option
-@asks_broker
+@changes_broker
 def declare_exchange(
     api: Api,
     name: str,
@@ -92,7 +92,7 @@ def declare_exchange(
 @kind_option
 @arguments_option
 @vhost_option
-@asks_broker
+@changes_broker
 def declare_binding(
     api: Api, source: str, destination: str, routing_key: str, to_exchange: bool, arguments: str, vhost: str
 ) -> None:
@@ -106,7 +106,7 @@ def declare_binding(
 @click.argument("name")
 @click.argument("value")
 @vhost_option
-@asks_broker
+@changes_broker
 def declare_parameter(api: Api, component: str, name: str, value: str, vhost: str) -> None:
     """Set runtime parameter NAME of COMPONENT to VALUE, which is JSON."""
     try:
@@ -120,7 +120,7 @@ def declare_parameter(api: Api, component: str, name: str, value: str, vhost: st
 @click.argument("vhost")
 @click.argument("name", type=click.Choice(VHOST_LIMITS))
 @click.argument("value", type=int)
-@asks_broker
+@changes_broker
 def declare_vhost_limit(api: Api, vhost: str, name: str, value: int) -> None:
     """Limit virtual host VHOST."""
     api.put(path_of("vhost-limits", vhost, name), {"value": value})
@@ -130,7 +130,7 @@ def declare_vhost_limit(api: Api, vhost: str, name: str, value: int) -> None:
 @click.argument("user")
 @click.argument("name", type=click.Choice(USER_LIMITS))
 @click.argument("value", type=int)
-@asks_broker
+@changes_broker
 def declare_user_limit(api: Api, user: str, name: str, value: int) -> None:
     """Limit user USER."""
     api.put(path_of("user-limits", user, name), {"value": value})
@@ -146,7 +146,7 @@ def delete() -> None:
 @click.option("--if-empty", is_flag=True)
 @click.option("--if-unused", is_flag=True)
 @vhost_option
-@asks_broker
+@changes_broker
 def delete_queue(api: Api, name: str, if_empty: bool, if_unused: bool, vhost: str) -> None:
     """Delete queue NAME and the messages in it."""
     asked = [word for word, wanted in (("if-empty=true", if_empty), ("if-unused=true", if_unused)) if wanted]
@@ -157,7 +157,7 @@ def delete_queue(api: Api, name: str, if_empty: bool, if_unused: bool, vhost: st
 @click.argument("name")
 @click.option("--if-unused", is_flag=True)
 @vhost_option
-@asks_broker
+@changes_broker
 def delete_exchange(api: Api, name: str, if_unused: bool, vhost: str) -> None:
     """Delete exchange NAME."""
     api.delete(path_of("exchanges", vhost, name) + ("?if-unused=true" if if_unused else ""))
@@ -169,7 +169,7 @@ def delete_exchange(api: Api, name: str, if_unused: bool, vhost: str) -> None:
 @click.argument("routing_key", default="")
 @kind_option
 @vhost_option
-@asks_broker
+@changes_broker
 def delete_binding(api: Api, source: str, destination: str, routing_key: str, to_exchange: bool, vhost: str) -> None:
     """Undo what binds DESTINATION to exchange SOURCE by ROUTING_KEY, whatever its arguments."""
     path = between(vhost, source, destination, to_exchange)
@@ -191,7 +191,7 @@ def deleter(name: str, path: str, help_text: str, *names: str) -> None:
     def deleted(api: Api, **arguments: str) -> None:
         api.delete(path_of(path, *(arguments[each] for each in names)))
 
-    command: Callable[..., None] = asks_broker(deleted)
+    command: Callable[..., None] = changes_broker(deleted)
     for each in reversed(names):
         command = vhost_option(command) if each == "vhost" and path == "parameters" else click.argument(each)(command)
     delete.command(name, help=help_text)(command)

@@ -51,7 +51,7 @@ def perf(
     """Publish with confirms and consume with acknowledgements, over AMQP, through a queue of its own; say how fast."""
     place = Place(api, vhost)
     port, tls = place.listener("amqp")
-    where = Where(place.host, port, tls, api.user, api.password, vhost)
+    where = Where(place.host, port, tls, api.ca, api.certificate, api.key, api.user, api.password, vhost)
     queue = f"hubbub-perf-{os.getpid()}"
     path = path_of("queues", vhost, queue)
     api.put(path, {"durable": persistent, "auto_delete": False, "arguments": {}})

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from broker.commands.api import Api, CommandFailed, asks_broker, path_of, vhost_option
+from broker.commands.api import Api, CommandFailed, changes_broker, path_of, vhost_option
 
 APPLY_TO = ("all", "queues", "classic_queues", "quorum_queues", "exchanges")
 
@@ -24,7 +24,7 @@ def policy() -> None:
 @click.option("--priority", type=int, default=0, show_default=True)
 @click.option("--operator", is_flag=True, help="An operator policy: it limits, whatever users declare.")
 @vhost_option
-@asks_broker
+@changes_broker
 def set_policy(
     api: Api, name: str, pattern: str, definition: str, apply_to: str, priority: int, operator: bool, vhost: str
 ) -> None:
@@ -41,7 +41,7 @@ def set_policy(
 @click.argument("name")
 @click.option("--operator", is_flag=True, help="An operator policy.")
 @vhost_option
-@asks_broker
+@changes_broker
 def clear_policy(api: Api, name: str, operator: bool, vhost: str) -> None:
     """Forget policy NAME."""
     api.delete(path_of(policies(operator), vhost, name))

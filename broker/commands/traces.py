@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from broker.commands.api import Api, asks_broker, json_option, path_of, vhost_option
+from broker.commands.api import Api, asks_broker, changes_broker, json_option, path_of, vhost_option
 from broker.commands.messages import published
 from broker.commands.tables import show
 
@@ -24,7 +24,7 @@ def trace() -> None:
 
 @trace.command("on")
 @vhost_option
-@asks_broker
+@changes_broker
 def on(api: Api, vhost: str) -> None:
     """Publish whatever is published and delivered once more, to amq.rabbitmq.trace."""
     api.put(path_of("vhosts", vhost), {"tracing": True})
@@ -32,7 +32,7 @@ def on(api: Api, vhost: str) -> None:
 
 @trace.command("off")
 @vhost_option
-@asks_broker
+@changes_broker
 def off(api: Api, vhost: str) -> None:
     """End what `trace on` began."""
     api.put(path_of("vhosts", vhost), {"tracing": False})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from broker.commands.api import Api, asks_broker, path_of, vhost_option
+from broker.commands.api import Api, changes_broker, path_of, vhost_option
 
 
 @click.group()
@@ -16,7 +16,7 @@ def user() -> None:
 @click.argument("name")
 @click.option("--tag", "tags", multiple=True, help="administrator, monitoring, policymaker, management, impersonator.")
 @click.password_option("--new-password", help="Asked for where it is not given.")
-@asks_broker
+@changes_broker
 def add_user(api: Api, name: str, tags: tuple[str, ...], new_password: str) -> None:
     """Create user NAME, or give an existing one this password and these tags."""
     api.put(path_of("users", name), {"password": new_password, "tags": list(tags)})
@@ -25,7 +25,7 @@ def add_user(api: Api, name: str, tags: tuple[str, ...], new_password: str) -> N
 @user.command("tags")
 @click.argument("name")
 @click.argument("tags", nargs=-1)
-@asks_broker
+@changes_broker
 def set_tags(api: Api, name: str, tags: tuple[str, ...]) -> None:
     """Replace the tags of user NAME."""
     api.get(path_of("users", name))
@@ -35,7 +35,7 @@ def set_tags(api: Api, name: str, tags: tuple[str, ...]) -> None:
 @user.command("password")
 @click.argument("name")
 @click.password_option("--new-password", help="Asked for where it is not given.")
-@asks_broker
+@changes_broker
 def set_password(api: Api, name: str, new_password: str) -> None:
     """Give user NAME another password; its tags stay."""
     tags = api.get(path_of("users", name))["tags"]
@@ -44,7 +44,7 @@ def set_password(api: Api, name: str, new_password: str) -> None:
 
 @user.command("delete")
 @click.argument("name")
-@asks_broker
+@changes_broker
 def delete_user(api: Api, name: str) -> None:
     """Delete user NAME; its connections are closed."""
     api.delete(path_of("users", name))
@@ -61,7 +61,7 @@ def permission() -> None:
 @click.argument("write")
 @click.argument("read")
 @vhost_option
-@asks_broker
+@changes_broker
 def set_permission(api: Api, name: str, configure: str, write: str, read: str, vhost: str) -> None:
     """Let user NAME configure, write and read what matches three regular expressions."""
     api.put(path_of("permissions", vhost, name), {"configure": configure, "write": write, "read": read})
@@ -70,7 +70,7 @@ def set_permission(api: Api, name: str, configure: str, write: str, read: str, v
 @permission.command("clear")
 @click.argument("name")
 @vhost_option
-@asks_broker
+@changes_broker
 def clear_permission(api: Api, name: str, vhost: str) -> None:
     """Shut user NAME out of the virtual host."""
     api.delete(path_of("permissions", vhost, name))
@@ -87,7 +87,7 @@ def topic_permission() -> None:
 @click.argument("write")
 @click.argument("read")
 @vhost_option
-@asks_broker
+@changes_broker
 def set_topic_permission(api: Api, name: str, exchange: str, write: str, read: str, vhost: str) -> None:
     """Let user NAME write and read what matches two regular expressions at EXCHANGE.
 
@@ -101,7 +101,7 @@ def set_topic_permission(api: Api, name: str, exchange: str, write: str, read: s
 @click.argument("name")
 @click.argument("exchange", required=False)
 @vhost_option
-@asks_broker
+@changes_broker
 def clear_topic_permission(api: Api, name: str, exchange: str | None, vhost: str) -> None:
     """Let user NAME write and read every topic again, at EXCHANGE or at all exchanges."""
     api.delete(path_of("topic-permissions", vhost, name, *([exchange] if exchange is not None else [])))

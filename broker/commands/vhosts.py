@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from broker.commands.api import Api, asks_broker, path_of
+from broker.commands.api import Api, changes_broker, path_of
 
 
 @click.group()
@@ -16,7 +16,7 @@ def vhost() -> None:
 @click.argument("name")
 @click.option("--description", help="What it is for.")
 @click.option("--tag", "tags", multiple=True)
-@asks_broker
+@changes_broker
 def add_vhost(api: Api, name: str, description: str | None, tags: tuple[str, ...]) -> None:
     """Create virtual host NAME, or say of one that is there what it is for."""
     said = {"description": description, "tags": list(tags) or None}
@@ -26,7 +26,7 @@ def add_vhost(api: Api, name: str, description: str | None, tags: tuple[str, ...
 @vhost.command("delete")
 @click.argument("name")
 @click.confirmation_option(prompt="Everything in it goes. Delete it?")
-@asks_broker
+@changes_broker
 def delete_vhost(api: Api, name: str) -> None:
     """Delete virtual host NAME and everything in it."""
     api.delete(path_of("vhosts", name))

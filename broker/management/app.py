@@ -77,9 +77,10 @@ QUESTIONS_MAX = 1000
 
 
 class Listening(Protocol):
-    """A listener: its bound socket is served."""
+    """A listener: its bound socket is served. `tls`: the context of HTTPS, or None."""
 
     listening: Any
+    tls: Any
 
 
 class Management:
@@ -91,15 +92,15 @@ class Management:
         self.health = Health(server)
 
     async def serve(
-        self, application: web.Application, listener: Listening, through: Through | None = None
+        self, make: Callable[[], web.Application], listener: Listening, through: Through | None = None
     ) -> Callable[[], Awaitable[None]]:
         """Serve on a bound socket; what comes back stops it. `through`: who accepts instead, and knows the clients."""
-        runner = web.AppRunner(application, access_log=None, logger=request_log(), shutdown_timeout=1.0)
+        runner = web.AppRunner(make(), access_log=None, logger=request_log(), shutdown_timeout=1.0)
         await runner.setup()
         if through is None:
-            await web.SockSite(runner, listener.listening).start()
+            await web.SockSite(runner, listener.listening, ssl_context=listener.tls).start()
         else:
-            through(partial(serve_proxied, runner))
+            through(partial(serve_proxied, runner, listener.tls))
         return runner.cleanup
 
     def api(self) -> web.Application:

@@ -37,7 +37,7 @@ class ProxiedRequests(web.RequestHandler):
         return self.client
 
 
-async def serve_proxied(runner: web.AppRunner, accepted: socket.socket, client: str) -> None:
-    """Serve a socket that somebody else has accepted."""
-    served = runner.server
-    await asyncio.get_running_loop().connect_accepted_socket(lambda: ProxiedRequests(served, client), accepted)
+async def serve_proxied(runner: web.AppRunner, tls: Any, accepted: socket.socket, client: str) -> None:
+    """Serve a socket that somebody else has accepted. `tls`: the context of an HTTPS port, or None. Raises OSError."""
+    served, loop = runner.server, asyncio.get_running_loop()
+    await loop.connect_accepted_socket(lambda: ProxiedRequests(served, client), accepted, ssl=tls)

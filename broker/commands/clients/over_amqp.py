@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -28,7 +27,7 @@ def connected(place: Place) -> Iterator[Any]:
         port,
         place.vhost,
         pika.PlainCredentials(place.api.user, place.api.password),
-        ssl_options=pika.SSLOptions(ssl.create_default_context(), place.host) if tls else None,
+        ssl_options=pika.SSLOptions(place.api.tls, place.host) if tls else None,
     )
     try:
         connection = pika.BlockingConnection(parameters)

@@ -30,7 +30,7 @@ def connected(place: Place, came: queue.Queue[Any]) -> Iterator[Any]:
     user = place.api.user if place.vhost == "/" else f"{place.vhost}:{place.api.user}"
     client.username_pw_set(user, place.api.password)
     if tls:
-        client.tls_set()
+        client.tls_set_context(place.api.tls)
 
     def refuses(reason: Any) -> bool:
         if reason.is_failure:

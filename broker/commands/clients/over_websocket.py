@@ -41,7 +41,9 @@ async def converse(place: Place, talk: Any) -> None:
     try:
         async with (
             aiohttp.ClientSession() as session,
-            session.ws_connect(f"{api.url}/hubbub", protocols=("hubbub.msgpack",), max_msg_size=0) as socket,
+            session.ws_connect(
+                f"{api.url}/hubbub", protocols=("hubbub.msgpack",), max_msg_size=0, ssl=api.tls
+            ) as socket,
         ):
             conversation = Conversation(socket)
             await conversation.say(type="hello", user=api.user, password=api.password, vhost=place.vhost)

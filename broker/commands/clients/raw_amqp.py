@@ -7,7 +7,6 @@ begins with when it was sent (nanoseconds of the monotonic clock, which the proc
 from __future__ import annotations
 
 import socket
-import ssl
 import struct
 import time
 from contextlib import suppress
@@ -15,6 +14,7 @@ from typing import NamedTuple
 
 from broker.amqp.codec import arguments_of, frame, method_frame
 from broker.amqp.methods import BY_NAME, METHODS
+from broker.commands.api import context_of
 
 HEADER = b"AMQP\x00\x00\x09\x01"
 METHOD, CONTENT_HEADER, BODY = 1, 2, 3
@@ -34,6 +34,9 @@ class Where(NamedTuple):
     host: str
     port: int
     tls: bool
+    ca: str
+    certificate: str
+    key: str
     user: str
     password: str
     vhost: str
@@ -50,7 +53,7 @@ class Wire:
         """Connect, log in, open. Raises OSError, Refused."""
         plain = socket.create_connection((where.host, where.port), TIMEOUT_S)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        tls = ssl.create_default_context() if where.tls else None
+        tls = context_of(where.ca, where.certificate, where.key) if where.tls else None
         self.socket = plain if tls is None else tls.wrap_socket(plain, server_hostname=where.host)
         self.rest = b""
         self.socket.sendall(HEADER)

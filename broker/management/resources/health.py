@@ -18,7 +18,9 @@ from broker.management.replies import answer, bad_request
 ALIVENESS_QUEUE = "aliveness-test"
 PROTOCOLS = {
     "amqp": "amqp", "amqp091": "amqp", "amqps": "amqps", "amqp/ssl": "amqps", "mqtt": "mqtt", "mqtts": "mqtts",
-    "mqtt/ssl": "mqtts", "http": "management", "http/prometheus": "metrics", "ws": "websocket", "wss": "websockets",
+    "mqtt/ssl": "mqtts", "http": "management", "http/prometheus": "metrics", "ws": "websocket", "wss": "websocket-tls",
+    "https": "management-tls", "https/prometheus": "metrics-tls",
+    "http/web-mqtt": "websocket", "https/web-mqtt": "websocket-tls",
 }  # fmt: skip
 """RabbitMQ's names of protocols, and our listeners'."""
 

@@ -25,7 +25,8 @@ SAMPLE_RETENTION_S = {"global": [600], "basic": [600], "detailed": [600]}
 """How far back samples reach at least, of what somebody looks at every two seconds or less often."""
 PROTOCOLS = {
     "amqps": "amqp/ssl", "mqtts": "mqtt/ssl", "management": "http", "metrics": "http/prometheus",
-    "websocket": "http/web-mqtt", "websockets": "https/web-mqtt",
+    "management-tls": "https", "metrics-tls": "https/prometheus",
+    "websocket": "http/web-mqtt", "websocket-tls": "https/web-mqtt",
 }  # fmt: skip
 """RabbitMQ's names of what our listeners speak."""
 CLUSTER_NAME = "cluster_name"
