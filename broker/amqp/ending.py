@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """How a connection or a channel ends, and in which words (AMQP 0-9-1 §1.2, §2.2.4): close, and what is given back then.
 
 Owns every end, whoever wants it. Refuses to know the methods that come (`negotiation`, `dispatch`).

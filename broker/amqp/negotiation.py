@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """The cold half of a connection: handshake, what comes on channel 0, channels that open (AMQP 0-9-1 §2.2, §1.4).
 
 Owns the connection's states up to its end, which is `ending`'s. Knows nothing of sockets; the hot half reads frames.
@@ -66,8 +67,6 @@ log = logging.getLogger("hubbub.amqp")
 
 class Negotiation:
     """What one connection agrees on with its peer."""
-
-    __slots__ = ("connection", "expiry", "hears_refusal", "mechanism", "timer")
 
     def __init__(self, connection: AmqpConnection) -> None:
         """Belongs to `connection` for its whole life."""

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """SASL mechanisms of the handshake (RFC 4422): PLAIN, AMQPLAIN, EXTERNAL, ANONYMOUS.
 
 A mechanism turns responses into a user, or into another challenge. It knows nothing of frames.
