@@ -45,6 +45,7 @@ from broker.management.resources.definitions import Definitions
 from broker.management.resources.exchanges import Exchanges
 from broker.management.resources.explain import Explain
 from broker.management.resources.health import Health
+from broker.management.resources.history import Histories
 from broker.management.resources.mqtt import Mqtt
 from broker.management.resources.mqtt_acls import MqttAcls
 from broker.management.resources.nodes import Nodes
@@ -62,7 +63,7 @@ Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 SLASHES = "{_:/*}"
 """Behind a path, slashes mean nothing: clients of RabbitMQ's API put some there."""
-OPEN = ("/api/auth", "/api", "/api/", "/api/index.html", "/api/hubbub/openapi.json")
+OPEN = ("/", "/api/auth", "/api", "/api/", "/api/index.html", "/api/hubbub/openapi.json")
 """What there is to ask is for everybody to know."""
 
 METHODS = ("HEAD", "GET", "POST", "PUT", "DELETE", "OPTIONS")
@@ -111,6 +112,8 @@ class Management:
             client_max_size=REQUEST_BYTES_MAX,
         )
         application.add_routes(PageFiles().routes())
+        histories = Histories(server)
+        application.cleanup_ctx.append(histories.beating)
         routes = [web.post("/api/hubbub/backup", self._backup)]
         for resource in (
             Overview(server, rates),
@@ -130,6 +133,7 @@ class Management:
             ParameterEndpoints(server),
             Definitions(server),
             Operation(server),
+            histories,
             self.health,
         ):
             routes += resource.routes()
@@ -186,8 +190,11 @@ class Management:
 
     @web.middleware
     async def _login(self, request: web.Request, handler: Endpoint) -> web.StreamResponse:
-        """HTTP basic authentication (RFC 7617) by the broker's users; health is for everybody, WebSockets ask."""
-        if request.path.startswith("/health/") or request.path in (*OPEN, *self.server.websocket_paths):
+        """HTTP basic authentication (RFC 7617) by the broker's users; health is for everybody, WebSockets ask.
+
+        So does the web UI, whose files tell nothing of the broker.
+        """
+        if request.path.startswith(("/health/", "/ui/")) or request.path in (*OPEN, *self.server.websocket_paths):
             return await handler(request)
         if isinstance(request.match_info.http_exception, web.HTTPNotFound):
             raise not_found()  # there is no such path, for nobody

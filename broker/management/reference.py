@@ -15,7 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.management.reference_table import ANSWERS, BODIES, LISTING_QUERY, SAMPLES_QUERY, SINGLE_QUERY
+from broker.management.reference_table import ANSWERS, BODIES, HISTORY_QUERY, LISTING_QUERY, SAMPLES_QUERY, SINGLE_QUERY
 from broker.management.replies import answer
 from broker.version import VERSION
 
@@ -161,7 +161,8 @@ def queried(method: str, path: str) -> list[dict[str, Any]]:
     if method != "GET":
         return []
     asked = LISTING_QUERY if is_listing(path) else SINGLE_QUERY
-    return [{"name": name, "in": "query", "schema": schema} for name, schema in {**asked, **SAMPLES_QUERY}.items()]
+    asked = HISTORY_QUERY if path.startswith("/api/hubbub/history") else {**asked, **SAMPLES_QUERY}
+    return [{"name": name, "in": "query", "schema": schema} for name, schema in asked.items()]
 
 
 def is_listing(path: str) -> bool:

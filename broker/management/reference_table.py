@@ -144,6 +144,7 @@ LISTING_QUERY: dict[str, Schema] = {
     "page": POSITIVE,
     "page_size": {"type": "integer", "minimum": 1, "maximum": 500},
 }
+HISTORY_QUERY: dict[str, Schema] = {"age": POSITIVE}
 SAMPLES_QUERY: dict[str, Schema] = {
     f"{kind}_{what}": POSITIVE
     for kind in ("lengths", "msg_rates", "data_rates", "node_stats")

@@ -21,7 +21,7 @@ from tests.support.skipping import skip_unless_ci
 
 START_TIMEOUT_S = 30.0
 EVALUATE_TIMEOUT_S = 30.0
-KEY_CODES = {"Enter": 13, "Tab": 9, "Escape": 27}
+KEY_CODES = {"Enter": 13, "Tab": 9, "Escape": 27, "End": 35, "Home": 36, "ArrowLeft": 37, "ArrowRight": 39}
 
 
 class PageError(AssertionError):
@@ -149,9 +149,18 @@ class Page:
         return answer["result"].get("value")
 
     async def until(self, condition: str) -> Any:
-        """The first true value of an expression: the page is looked at again after each of its changes."""
-        return await self.evaluate(
-            f"""new Promise(resolve => {{
+        """The first true value of an expression: the page is looked at again after each of its changes.
+
+        Raises PageError, with what the page shows, where there is none in time.
+        """
+        try:
+            return await self.evaluate(self._awaiting(condition))
+        except TimeoutError:
+            shown = await self.evaluate("document.body.innerText")
+            raise PageError(f"never came true: {condition}\nthe page shows: {shown}") from None
+
+    def _awaiting(self, condition: str) -> str:
+        return f"""new Promise(resolve => {{
                 const look = () => {{
                     const found = ({condition})
                     if (found) {{ watch.disconnect(); resolve(found) }}
@@ -160,7 +169,6 @@ class Page:
                 watch.observe(document, {{ subtree: true, childList: true, attributes: true, characterData: true }})
                 look()
             }})"""
-        )
 
     async def close(self) -> None:
         """The tab goes."""
@@ -169,7 +177,7 @@ class Page:
     async def press(self, *keys: str) -> None:
         """Keys as a reader presses them: "a", "Tab", "Enter", "Escape", "/"."""
         for key in keys:
-            text = {"Enter": "\r", "Tab": None, "Escape": None}.get(key, key)
+            text = "\r" if key == "Enter" else key if len(key) == 1 else None
             told = {"key": key, "code": key if len(key) > 1 else "", "windowsVirtualKeyCode": KEY_CODES.get(key, 0)}
             down = {"type": "keyDown", "text": text} if text else {"type": "rawKeyDown"}
             await self.browser.call("Input.dispatchKeyEvent", self.session, **down, **told)

@@ -135,10 +135,10 @@ class WebUi:
         )
 
     async def said(self, text: str) -> None:
-        """The page says how it went, in its message or in the open dialog."""
+        """The page says how it went, in its message, above the page, or in a form."""
         await self.page.until(
-            f"""[document.getElementById("message"), document.querySelector("dialog[open] .refusal")]
-                .some(each => each?.textContent.includes({json.dumps(text)}))"""
+            f"""[...document.querySelectorAll("#message, #alarms, .refusal")]
+                .some(each => each.textContent.includes({json.dumps(text)}))"""
         )
 
     async def shows(self, *texts: str) -> None:

@@ -144,8 +144,13 @@ class Connections:
         """Every consumer of the vhosts that the user may see."""
         user = user_of(request)
         vhosts = [each for each in self.server.broker.vhosts.values() if sees_vhost(user, each.name)]
-        return await listing(request, (row for vhost in vhosts for row in views.consumers(vhost)))
+        return await listing(request, (row for vhost in vhosts for row in views.consumers(vhost)), name=consumer_name)
 
     async def consumers_of_vhost(self, request: web.Request) -> web.Response:
         """The consumers of a vhost."""
-        return await listing(request, views.consumers(vhost_of(self.server, request)))
+        return await listing(request, views.consumers(vhost_of(self.server, request)), name=consumer_name)
+
+
+def consumer_name(row: dict[str, Any]) -> str:
+    """What a consumer is found by: its queue and its tag."""
+    return f"{row['queue']['name']} {row['consumer_tag']}"

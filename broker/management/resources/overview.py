@@ -102,6 +102,7 @@ class Overview:
                 "hubbub": {
                     "durability": server.durability,
                     "alarms": dict(server.broker.alarms),
+                    "is_draining": server.draining.is_begun,
                     "ledger": counts,
                     "exchanges": server.broker.exchange_counts(),
                     "store": server.store.statistics(),

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.core.access import ARGON2ID
+from broker.core.access import ARGON2ID, User
 from broker.management.asked import ADMINISTRATOR, SEES_ALL, body_of, field, needs, require, user_of, vhost_of
 from broker.management.listing import listing
 from broker.management.observed import ObservedServer
@@ -39,6 +39,7 @@ class Users:
         named = "/api/users/{user:(?!(?:bulk-delete|without-permissions)/*$)[^/]+}"
         return [
             web.get("/api/whoami", self.whoami),
+            web.get("/api/hubbub/rights", self.rights),
             web.get("/api/auth/hash_password/{password}", self.hash_password),
             web.get("/api/users", self.list_all),
             web.get("/api/users/without-permissions", self.without_permissions),
@@ -79,6 +80,13 @@ class Users:
         """The user who asks."""
         user = user_of(request)
         return answer({"name": user.name, "tags": list(user.tags), "is_internal_user": True})
+
+    async def rights(self, request: web.Request) -> web.Response:
+        """The permissions of the user who asks; `null` where others decide, one question at a time."""
+        user = user_of(request)
+        if user.asks_others or type(user).may is not User.may:
+            return answer({"permissions": None})
+        return answer({"permissions": [permission(user, vhost) for vhost in user.permissions]})
 
     async def hash_password(self, request: web.Request) -> web.Response:
         """A salted hash as `PUT /api/users/USER` takes it in `password_hash`."""

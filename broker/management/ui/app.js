@@ -1,34 +1,47 @@
 // Which page is shown, and when it is drawn again.
 //
 // A page is { title, group, tags, parent, every, load: async here => data, show: here => element }; `every`: after so many ms again. `here` is where the reader is and what
-// may be done: { name, parameters, query, scope, scoped, summary, data, go, leave, act, attempt, say, who }.
-import { get, place } from "./api.js"
-import { sample, since } from "./charts.js"
+// may be done: { name, parameters, query, scope, scoped, summary, data, go, leave, act, attempt, refresh, say, who, may }.
+import { Refused, get, place, setCredentials, skewMs } from "./api.js"
+import { banner, notices } from "./banner.js"
 import { element, rate } from "./dom.js"
+import { bare, everyMs, head, menu, scope, scopes, unfold } from "./frame.js"
 import { keyboard } from "./keys.js"
+import { asking, whenOut, whoever } from "./login.js"
 import { morph } from "./morph.js"
-import { GROUPS, PAGES } from "./pages.js"
+import { PAGES } from "./pages.js"
+import { rights } from "./rights.js"
+import { sample } from "./samples.js"
 import { theme } from "./theme.js"
 import { empty, heading } from "./widgets.js"
 
-const REFRESH_MS = 3000
 const MESSAGE_MS = 8000
 const REST = 20
 /* Times as long as an answer took: a broker for which an answer is work is asked less often. */
+const LOST_MS = 5000
 const find = id => document.getElementById(id)
 let turn = 0
 let waiting
 let drawn = ""
 let leaving = false
-let loggedOut = false
+let loggedOut = true
 let fading
+let answeredMs = Date.now()
 let who = { name: "", tags: [] }
 
 function route() {
   const [path, query] = location.hash.slice(1).split("?")
-  const [name, ...parameters] = path.split("/").map(decodeURIComponent)
-  const known = name in PAGES ? name : "overview"
+  const [name, ...parameters] = path.split("/").map(decoded)
+  const known = Object.hasOwn(PAGES, name) ? name : "overview"
   return { name: known, page: PAGES[known], parameters, query: Object.fromEntries(new URLSearchParams(query)) }
+}
+
+function decoded(part) {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return part
+  }
 }
 
 export function say(said, bad = false) {
@@ -75,42 +88,54 @@ function leave(hash) {
   location.hash = hash
 }
 
-const scope = () => find("scope").querySelector("select").value
 const scoped = path => (scope() ? `${path}/${place(scope())}` : path)
 
 // ── drawing ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 async function render() {
+  if (loggedOut) return
   const mine = ++turn
   const began = performance.now()
   clearTimeout(waiting)
   const { page, ...place } = route()
-  const here = { ...place, scope: scope(), scoped, go, leave, act, attempt, say, who }
+  const here = { ...place, scope: scope(), scoped, go, leave, act, attempt, refresh: render, say, who, may: rights(who) }
+  let again = page.every ?? everyMs()
   try {
     const [summary, data] = await Promise.all([get("overview").catch(lost), page.load?.(here)])
     if (mine !== turn) return
-    loggedOut = false
+    answeredMs = Date.now()
     remember(summary)
     head(summary)
+    told(notices(summary, skewMs(), 0))
     draw(location.hash.split("?")[0], element("div", {}, page.show({ ...here, summary, data })))
-    if (find("message").dataset.lost) say("")
-    delete find("message").dataset.lost
   } catch (error) {
-    if (mine !== turn) return
-    const gone = error instanceof TypeError
-    say(gone ? "The broker does not answer." : error.message, true)
-    find("message").dataset.lost = true
-    if (drawn !== location.hash.split("?")[0]) draw("", element("div", {}, heading(page.title), empty(error.message, "It may be gone, or not yours to see.")))
+    if (mine !== turn || loggedOut) return
+    if (error instanceof TypeError) {
+      told(notices(null, 0, answeredMs))
+      again = LOST_MS
+    } else {
+      say(error.message, true)
+      if (drawn !== location.hash.split("?")[0]) draw("", element("div", {}, heading(page.title), empty(error.message, why(page, error))))
+    }
+    find("page").removeAttribute("aria-busy")
+    if (!(error instanceof TypeError || error instanceof Refused)) console.error(error)
   }
-  menu(page)
-  if (!document.hidden && !loggedOut) waiting = setTimeout(render, Math.max(page.every ?? REFRESH_MS, REST * (performance.now() - began)))
+  menu(page, who, render)
+  if (!document.hidden && again) waiting = setTimeout(render, Math.max(again, REST * (performance.now() - began)))
+}
+
+function why(page, error) {
+  if (page.tags && !page.tags.some(tag => who.tags.includes(tag))) return `This page is for users with the tag ${page.tags.join(" or ")}; ${who.name} has ${who.tags.join(", ") || "none"}.`
+  return error.status === 401 ? `${who.name} may not see it: ask an administrator for a permission in its vhost.` : "It may be gone, or not yours to see."
 }
 
 // Whoever logs in may see the overview: a refusal is the login's. To go on asking would look like somebody who guesses passwords.
 function lost(error) {
-  loggedOut = error.status === 401
-  throw loggedOut ? new Error("Your login is no longer valid. Reload the page to log in.") : error
+  if (error.status === 401) out("Your login is no longer valid.")
+  throw error
 }
+
+const told = found => morph(find("alarms"), banner(found))
 
 function draw(where, made) {
   const root = find("page")
@@ -120,56 +145,44 @@ function draw(where, made) {
   root.removeAttribute("aria-busy")
 }
 
+// For who may not see the broker's own history.
 function remember(summary) {
-  const { store, memory } = summary.hubbub
   const stats = summary.message_stats
   sample("rates", { published: rate(stats, "publish"), delivered: rate(stats, "deliver_get"), acknowledged: rate(stats, "ack") })
   sample("queued", { ready: summary.queue_totals.messages_ready, unacked: summary.queue_totals.messages_unacknowledged })
-  sample("memory", { resident: memory.resident_bytes })
-  sample("disk", { live: store.live_bytes ?? 0, file: store.file_bytes ?? 0 })
-  sample("here", { connections: summary.object_totals.connections, consumers: summary.object_totals.consumers })
-  const spent = since("commits", { commits: store.commits ?? 0, seconds: store.commit_seconds ?? 0 })
-  const slowest = since("latency", Object.fromEntries((store.commit_latency ?? []).map(([upTo, count]) => [upTo ?? Infinity, count])))
-  if (spent) sample("commit", { mean: spent.commits ? spent.seconds / spent.commits * 1000 : 0, "slowest, at most": worst(slowest) })
 }
 
-function worst(buckets) {
-  const filled = Object.entries(buckets).filter(([, count]) => count).map(([upTo]) => Number(upTo))
-  return filled.length ? Math.min(Math.max(...filled), 2) * 1000 : 0
+// ── who is here ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+async function enter(found) {
+  who = found
+  loggedOut = false
+  say("")
+  bare(false)
+  await scopes()
+  await render()
 }
 
-function head(summary) {
-  find("version").textContent = `${summary.product_version} · ${summary.cluster_name}`
-  const alarms = Object.entries(summary.hubbub.alarms)
-  const told = element("div", { id: "alarms", role: "alert" }, alarms.map(([name, why]) =>
-    element("p", {}, element("strong", {}, `Alarm: ${name}. `), `${why}. Publishers wait.`)))
-  morph(find("alarms"), told)
-}
-
-function menu(page) {
-  document.title = `${page.title} – Hubbub`
-  const allowed = ([, each]) => !each.tags || each.tags.some(tag => who.tags.includes(tag))
-  const links = group => Object.entries(PAGES).filter(([, each]) => each.group === group).filter(allowed)
-  const made = element("nav", { id: "pages", "aria-label": "Pages", class: find("pages").className }, GROUPS.map(group => links(group).length > 0 && element("div", {},
-    element("h2", {}, group), element("ul", {}, links(group).map(([name, each]) => element("li", {},
-      element("a", { href: `#${name}`, "aria-current": each === page || name === page.parent ? "page" : undefined }, each.title)))))))
-  morph(find("pages"), made)
-}
-
-// The vhosts to choose from.
-async function scopes() {
-  const vhosts = (await get("vhosts?columns=name")).map(each => each.name)
-  const chosen = sessionStorage.getItem("scope") ?? ""
-  const options = [element("option", { value: "" }, "All"), ...vhosts.map(name => element("option", { value: name }, name))]
-  find("scope").hidden = vhosts.length < 2
-  find("scope").querySelector("select").replaceChildren(...options)
-  if (!vhosts.includes(chosen)) sessionStorage.removeItem("scope")
-  if (vhosts.includes(chosen)) find("scope").querySelector("select").value = chosen
+function out(why = "") {
+  loggedOut = true
+  turn += 1
+  clearTimeout(waiting)
+  setCredentials("")
+  told([])
+  bare(true)
+  document.title = "Log in – Hubbub"
+  say(why, Boolean(why))
+  for (const open of document.querySelectorAll("dialog")) open.remove()
+  drawn = ""
+  find("page").removeAttribute("aria-busy")
+  find("page").replaceChildren(asking(enter, why))
+  find("page").querySelector("input").focus()
 }
 
 // ── what happens ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 addEventListener("hashchange", async () => {
+  if (loggedOut) return
   if (!leaving) say("")
   leaving = false
   find("page").setAttribute("aria-busy", "true")
@@ -178,21 +191,27 @@ addEventListener("hashchange", async () => {
   await render()
   find("main").focus({ preventScroll: true })
 })
-document.addEventListener("visibilitychange", () => { if (document.hidden) clearTimeout(waiting); else if (!loggedOut) render() })
+document.addEventListener("visibilitychange", () => { if (document.hidden) clearTimeout(waiting); else render() })
 find("scope").addEventListener("change", () => { sessionStorage.setItem("scope", scope()); go({ ...route().query, page: undefined }) })
 find("skip").addEventListener("click", event => { event.preventDefault(); find("main").focus() })
-
-function unfold(open) {
-  find("menu").setAttribute("aria-expanded", String(open))
-  find("pages").classList.toggle("open", open)
-}
-
 find("menu").addEventListener("click", () => unfold(find("menu").getAttribute("aria-expanded") !== "true"))
 theme(find("theme"))
 keyboard(find("keys"), { refresh: render })
-try {
-  [who] = await Promise.all([get("whoami"), scopes()])
-} catch (error) {
-  say(error.message, true)
+whenOut(out)
+
+// Who is there, as soon as the broker says so.
+async function begin() {
+  try {
+    const found = await whoever()
+    if (found) await enter(found)
+    else out()
+  } catch (error) {
+    if (error instanceof TypeError) {
+      told(notices(null, 0, answeredMs))
+      setTimeout(begin, LOST_MS)
+    } else {
+      out(error.message)
+    }
+  }
 }
-render()
+begin()

@@ -2,7 +2,7 @@
 import { element } from "./dom.js"
 import { dialog } from "./widgets.js"
 
-const PAGES = { o: "overview", c: "connections", e: "exchanges", g: "graph", q: "queues", m: "sessions", r: "retained", w: "socket",
+const PAGES = { o: "overview", n: "node", c: "connections", h: "channels", s: "consumers", l: "ledger", e: "exchanges", g: "graph", q: "queues", m: "sessions", r: "retained", w: "socket",
   x: "explain", t: "trace", u: "users", v: "vhosts", p: "policies" }
 const on = () => localStorage.getItem("keys") !== "off"
 

@@ -53,12 +53,13 @@ function sorter(column, order) {
     column.title, element("span", { "aria-hidden": "true" }, now === "ascending" ? " ▲" : now === "descending" ? " ▼" : ""))
 }
 
-// pairs: { name: value or [value, kind] }; kind "good", "warn" or "bad" colours it.
+// pairs: { name: value or [value, kind, href] }; kind "good", "warn" or "bad" colours it.
 export function figures(pairs) {
   const count = Object.keys(pairs).length
   return element("dl", { class: `figures of-${Math.ceil(count / Math.ceil(count / 7))}` }, Object.entries(pairs).map(([name, value]) => {
-    const [shown, kind] = Array.isArray(value) ? value : [value, ""]
-    return element("div", { class: kind }, element("dt", {}, name), element("dd", {}, shown instanceof Node ? shown : text(shown)))
+    const [shown, kind, href] = Array.isArray(value) ? value : [value, ""]
+    const told = shown instanceof Node ? shown : text(shown)
+    return element("div", { class: kind }, element("dt", {}, name), element("dd", {}, href ? element("a", { href }, told) : told))
   }))
 }
 
@@ -68,12 +69,20 @@ export function facts(pairs) {
     .map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value instanceof Node ? value : text(value)))))
 }
 
-// fields: [{ name, label, type, value, options, suggestions, required, hint, wide }]; `submit` gets their values and may fail.
+// fields: [{ name, label, type, value, options, suggestions, required, hint, wide, about }]; `submit` gets their values, and what it throws is said in the form.
 export function form(title, fields, label, submit, kind = "") {
-  return element("form", { "aria-label": title, class: kind, autocomplete: "off", onsubmit: event => {
+  const about = `f-${title.toLowerCase().replace(/[^a-z0-9]+/g, "-")}`
+  return element("form", { "aria-label": title, class: kind, autocomplete: "off", onsubmit: async event => {
     event.preventDefault()
-    submit(values(event.currentTarget), event.currentTarget)
-  } }, fields.map(control), element("button", { class: "primary" }, label))
+    const made = event.currentTarget
+    const refusal = made.querySelector(".refusal")
+    refusal.textContent = ""
+    try {
+      await submit(values(made), made)
+    } catch (error) {
+      refusal.textContent = error.message
+    }
+  } }, fields.map(field => control(field, about)), element("button", { class: "primary" }, label), element("p", { class: "refusal wide", role: "alert", "data-own": true }))
 }
 
 function values(made) {
@@ -82,30 +91,39 @@ function values(made) {
   return typed
 }
 
-function control(field) {
-  const attributes = { name: field.name, required: field.required, placeholder: field.hint, onchange: field.changed }
+function control(field, form) {
+  const hint = field.about && `${form}-${field.name}`
+  const attributes = { name: field.name, required: field.required, placeholder: field.hint, onchange: field.changed, "aria-describedby": hint }
   const around = field.wide ? "wide" : ""
+  const about = field.about && element("small", { id: hint }, field.about)
+  if (field.made) return element("div", { class: "wide", "data-own": true }, field.made)
   if (field.options) {
     const options = field.options.map(option => {
       const [value, words] = Array.isArray(option) ? option : [option, option]
       return element("option", { value, selected: value === field.value }, words)
     })
-    return element("label", { class: around }, field.label, element("select", { name: field.name, onchange: field.changed }, options))
+    return element("label", { class: around }, field.label, element("select", { name: field.name, onchange: field.changed, "aria-describedby": hint }, options), about)
   }
   if (field.type === "area") {
-    return element("label", { class: "wide" }, field.label, element("textarea", { rows: field.rows ?? 4, spellcheck: "false", ...attributes }, field.value ?? ""))
+    return element("label", { class: "wide" }, field.label, element("textarea", { rows: field.rows ?? 4, spellcheck: "false", ...attributes }, field.value ?? ""), about)
   }
   if (field.type === "checkbox") {
-    return element("label", { class: "check" }, element("input", { type: "checkbox", name: field.name, checked: field.value }), field.label)
+    return element("label", { class: "check" }, element("input", { type: "checkbox", name: field.name, checked: field.value, "aria-describedby": hint }), field.label, about)
   }
   const list = field.suggestions && `l-${++numbered}`
   return element("label", { class: around }, field.label,
     list && element("datalist", { id: list }, field.suggestions.map(each => element("option", { value: each }))),
-    element("input", { type: field.type ?? "text", list, value: field.value, autocomplete: field.autocomplete, spellcheck: "false", ...attributes }))
+    element("input", { type: field.type ?? "text", list, value: field.value, autocomplete: field.autocomplete, spellcheck: "false", ...attributes }), about)
 }
 
-export function button(label, action, kind = "", about = "") {
-  return element("button", { type: "button", class: kind, onclick: action, "aria-label": about || undefined }, label)
+// `refused`: why it is not to be pressed; then it says so instead.
+export function button(label, action, kind = "", about = "", refused = undefined) {
+  return element("button", { type: "button", class: kind, "aria-label": about || undefined, title: refused, "aria-disabled": refused ? "true" : undefined,
+    onclick: refused ? () => sayRefused(refused) : action }, label)
+}
+
+function sayRefused(words) {
+  dialog("Not for this login", element("p", {}, words))
 }
 
 // ── dialogs: one at a time, above the page ──────────────────────────────────────────────────────────────────────────────
@@ -125,18 +143,12 @@ export function sure(question, label, action) {
     button("Cancel", () => made.close()), button(label, () => { made.close(); action() }, "danger")))
 }
 
-// A form that closes when what it asked for was done: `submit` says so with anything but undefined.
+// A form that closes when what it asked for was done.
 export function formDialog(title, fields, label, submit, about) {
-  const refusal = element("p", { class: "refusal", role: "alert" })
   const made = dialog(title, about && element("p", { class: "hint" }, about), form(title, fields, label, async typed => {
-    refusal.textContent = ""
-    try {
-      await submit(typed)
-      made.close()
-    } catch (error) {
-      refusal.textContent = error.message
-    }
-  }, "stacked"), refusal)
+    await submit(typed)
+    made.close()
+  }, "stacked"))
   made.querySelector("form input, form select, form textarea").focus()
   return made
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pika
 import pika.exceptions
 import pytest
@@ -30,9 +32,36 @@ async def test_the_overview_shows_totals_charts_the_ledger_and_where_it_listens(
 
 
 async def test_a_chart_grows_while_the_page_is_open(ui: WebUi) -> None:
-    points = "document.querySelector('.chart .line').getAttribute('d').split('L').length"
+    drawn = "document.querySelectorAll('.chart')[1].querySelector('.line').getAttribute('d')"
+    before = await ui.page.evaluate(drawn)
 
-    assert await ui.page.until(f"{points} >= 3")
+    assert await ui.page.until(f"{drawn} !== {json.dumps(before)}")
+
+
+async def test_charts_are_read_with_the_arrow_keys_as_tables_and_over_a_day(ui: WebUi) -> None:
+    spoken = "document.querySelector('.chart .over [aria-live]').textContent"
+    await ui.page.evaluate("document.querySelector('.chart svg').focus()")
+    await ui.page.press("End")
+    assert "published" in await ui.page.evaluate(spoken)
+    assert not await ui.page.evaluate("document.querySelector('.chart .cursor').hidden")
+    await ui.page.press("Escape")
+    assert await ui.page.evaluate(spoken) == ""
+
+    await ui.click("Table")
+    await ui.page.until("document.querySelector('dialog[open] table')?.textContent.includes('acknowledged')")
+    await ui.click("✕")
+    for age in ("86400", "60"):
+        await ui.page.evaluate(
+            f"""(() => {{
+                const select = document.querySelector("select[name=range]")
+                select.value = {age}
+                select.dispatchEvent(new Event("change", {{ bubbles: true }}))
+            }})()"""
+        )
+
+        await ui.page.until(
+            f"/[A-Z]/.test(document.querySelector('.times span').textContent) === {str(age == '86400').lower()}"
+        )
 
 
 async def test_a_queue_from_its_declaration_to_its_end(ui: WebUi) -> None:

@@ -1,15 +1,25 @@
 // Connections of every protocol in one list, and one connection: its traffic, channels, consumers, subscriptions.
-import { ask, get, known, place } from "../api.js"
-import { chart, sample } from "../charts.js"
+import { get, known, place, remove } from "../api.js"
+import { chart } from "../charts.js"
 import { bytes, element, moment, rate } from "../dom.js"
 import { listed, listing } from "../listing.js"
-import { back, button, facts, figures, heading, link, pill, section, sure, table } from "../widgets.js"
+import { sample, sampled } from "../samples.js"
+import { back, button, facts, figures, formDialog, heading, link, pill, section, table } from "../widgets.js"
 
 const perSecond = value => `${bytes(value)}/s`
 const where = name => `connections/${place(name)}`
 const state = each => (each.hubbub?.is_slow ? pill("reads slowly", "warn") : pill(each.state, each.state === "running" ? "good" : "warn"))
-const close = (name, act, then) => sure(`Close the connection ${name}?`, "Close connection", () =>
-  act(async () => { await ask("DELETE", where(name)); then?.() }, `Closed ${name}`))
+const mayClose = (each, { may, who }) => (each.user === who.name ? undefined : may("administrator"))
+
+// The client hears the reason: AMQP in connection.close, MQTT 5 and WebSocket where they have a word for it.
+function close(name, { attempt }, then) {
+  formDialog("Close connection", [
+    { name: "reason", label: "Reason, for its owner", value: "Closed by an operator", wide: true },
+  ], "Close connection", ({ reason }) => attempt(async () => { await remove(where(name), { "X-Reason": printable(reason) }); then?.() }, `Closed ${name}`), `${name} is closed. Most clients come back by themselves.`)
+}
+
+// What a header may hold.
+const printable = words => words.replace(/[^\x20-\x7e]/g, "?")
 
 export const connections = {
   title: "Connections",
@@ -27,7 +37,7 @@ export const connections = {
       { title: "Channels", sort: "channels", value: each => each.channels },
       { title: "In", sort: "recv_oct_details.rate", number: true, value: each => perSecond(rate(each, "recv_oct")) },
       { title: "Out", sort: "send_oct_details.rate", number: true, value: each => perSecond(rate(each, "send_oct")) },
-      { title: "Actions", act: true, value: each => button("Close", () => close(each.name, here.act), "", `Close ${each.name}`) },
+      { title: "Actions", act: true, value: each => button("Close", () => close(each.name, here), "", `Close ${each.name}`, mayClose(each, here)) },
     ], here.data, { ...here, sort: "name", key: each => each.name, nothing: "Nobody is connected.",
       hint: "Clients of AMQP, MQTT and WebSocket appear here as soon as they have logged in." })),
   ],
@@ -48,15 +58,17 @@ export const connection = {
     ])
     return { found, channels, consumers, session }
   },
-  show: ({ data: { found, channels, consumers, session }, act, leave }) => [
+  show: here => {
+    const { found, channels, consumers, session } = here.data
+    return [
     back("#connections", "Connections"),
-    heading(found.name, button("Close connection", () => close(found.name, act, () => leave("#connections")), "danger"), state(found)),
+    heading(found.name, button("Close connection", () => close(found.name, here, () => here.leave("#connections")), "danger", "", mayClose(found, here)), state(found)),
     figures({ Protocol: found.protocol, User: found.user, Vhost: found.vhost, Channels: found.channels,
       Received: bytes(found.recv_oct), Sent: bytes(found.send_oct) }),
-    element("div", { class: "charts" }, chart("Traffic", `traffic ${found.name}`, perSecond)),
+    element("div", { class: "charts" }, chart("Traffic since this page was opened", sampled(`traffic ${found.name}`), perSecond)),
     session && subscriptions(found, session),
     channels.length > 0 && section("Channels", null, table("What it has opened", [
-      { title: "Number", value: each => each.number },
+      { title: "Number", value: each => link(`#channel/${place(each.name)}`, each.number), number: true },
       { title: "State", value: state },
       { title: "Confirms", value: each => each.confirm },
       { title: "Prefetch", value: each => each.prefetch_count },
@@ -79,7 +91,8 @@ export const connection = {
       "Client id": found.hubbub.client_id, "Keep-alive": found.hubbub.keep_alive_s ? `${found.hubbub.keep_alive_s} s` : "",
       ...Object.fromEntries(Object.entries(found.client_properties).filter(([, value]) => typeof value !== "object")),
     })),
-  ],
+    ]
+  },
 }
 
 function subscriptions(found, session) {

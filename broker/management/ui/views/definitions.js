@@ -1,7 +1,8 @@
 // Everything that is declared, as RabbitMQ's definitions.json: taken home, and brought in.
-import { get, post } from "../api.js"
+import { get, place, post } from "../api.js"
 import { element, text } from "../dom.js"
 import { button, heading, section, sure } from "../widgets.js"
+import { save } from "./messages.js"
 
 const KINDS = ["vhosts", "users", "permissions", "exchanges", "queues", "bindings", "policies", "parameters"]
 
@@ -11,21 +12,20 @@ export const definitions = {
   tags: ["administrator"],
   show: here => [
     heading("Definitions"),
-    section("Export", button("Download definitions.json", () => here.act(download, "Exported"), "primary"), element("p", { class: "hint" },
-      "Vhosts, users with the hashes of their passwords, permissions, exchanges, queues, bindings, policies and parameters; no messages. In RabbitMQ's format.")),
+    section("Export", [here.scope && button(`Download those of ${here.scope}`, () => here.act(() => download(here.scope), "Exported")),
+      button("Download definitions.json", () => here.act(() => download(), "Exported"), "primary")], element("p", { class: "hint" },
+      "Vhosts, users with the hashes of their passwords, permissions, exchanges, queues, bindings, policies and parameters; no messages. In RabbitMQ's format. Choose a vhost above for those of one alone.")),
     section("Import", null, element("p", { class: "hint" }, "Adds and changes, and removes nothing. RabbitMQ's definitions.json is taken as it is. A document with a mistake changes nothing."),
-      element("label", {}, "File", element("input", { type: "file", accept: "application/json,.json", onchange: event => chosen(event.currentTarget, here) }))),
+      here.scope && element("p", { class: "hint" }, `Into ${here.scope}: what the file has of queues, exchanges, bindings and policies.`), element("label", {}, "File", element("input", { type: "file", accept: "application/json,.json", onchange: event => chosen(event.currentTarget, here) }))),
   ],
 }
 
-async function download() {
-  const file = new Blob([JSON.stringify(await get("definitions"), null, 2)], { type: "application/json" })
-  const link = element("a", { href: URL.createObjectURL(file), download: "definitions.json" })
-  link.click()
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000)
+async function download(vhost) {
+  const found = await get(vhost ? `definitions/${place(vhost)}` : "definitions")
+  save(vhost ? `definitions of ${vhost}.json`.replaceAll("/", "_") : "definitions.json", new Blob([JSON.stringify(found, null, 2)], { type: "application/json" }))
 }
 
-async function chosen(input, { act, say }) {
+async function chosen(input, { act, say, scope }) {
   const [file] = input.files
   if (!file) return
   let document
@@ -36,6 +36,6 @@ async function chosen(input, { act, say }) {
     return
   }
   const counts = KINDS.filter(kind => document[kind]?.length).map(kind => `${text(document[kind].length)} ${kind}`)
-  sure(`Import ${counts.join(", ") || "nothing that is known"} from ${file.name}?`, "Import", () => act(() => post("definitions", document), `Imported ${file.name}`))
+  sure(`Import ${counts.join(", ") || "nothing that is known"} from ${file.name}?`, "Import", () => act(() => post(scope ? `definitions/${place(scope)}` : "definitions", document), `Imported ${file.name}`))
   input.value = ""
 }

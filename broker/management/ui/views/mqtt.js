@@ -22,7 +22,7 @@ export const sessions = {
     { title: "Queued", sort: "queued", value: each => each.queued },
     { title: "In flight", sort: "inflight", value: each => each.inflight },
     { title: "Delivered", sort: "delivered", value: each => each.delivered },
-    { title: "Actions", act: true, value: each => button("End", () => end(each, here.act), "danger", `End the session of ${each.client_id}`) },
+    { title: "Actions", act: true, value: each => button("End", () => end(each, here.act), "danger", `End the session of ${each.client_id}`, here.may("administrator")) },
   ], here.data, { ...here, sort: "client_id", key: each => `${each.vhost} ${each.client_id}`, nothing: "No client of MQTT has a session.",
     hint: "A session begins with CONNECT; a persistent one is there while its client is away." }))],
 }

@@ -1,6 +1,7 @@
 // Publish and subscribe in the page, over the native WebSocket dialect (docs/protocols/websocket.md). The page stays as it is
 // while others are looked at: its connection, subscriptions and messages last until they are ended.
 import { element, text } from "../dom.js"
+import { known } from "../login.js"
 import { button, empty, form, heading, pill, section } from "../widgets.js"
 
 const MESSAGES_MAX = 200
@@ -20,12 +21,13 @@ export const socket = {
 const state = (word, kind) => root.querySelector("#ws-state").replaceChildren(pill(word, kind))
 
 function login(who, scope, say) {
+  const mine = known(who)
   const made = form("Log in", [
     { name: "user", label: "User", value: who.name, required: true, autocomplete: "username" },
-    { name: "password", label: "Password", type: "password", required: true, autocomplete: "current-password" },
+    { name: "password", label: mine ? "Password; none: of this login" : "Password", type: "password", required: !mine, autocomplete: "current-password" },
     { name: "vhost", label: "Vhost", value: scope || "/", required: true },
-  ], "Connect", typed => connect(typed, say))
-  return [element("p", { class: "hint" }, "This page becomes a client of the broker, over WebSocket. The browser keeps your login to itself, so the password is asked for once more."), made]
+  ], "Connect", typed => connect(mine && !typed.password ? { ...typed, ...mine } : typed, say))
+  return [element("p", { class: "hint" }, "This page becomes a client of the broker, over WebSocket."), made]
 }
 
 function connect(typed, say) {

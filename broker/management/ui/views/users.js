@@ -4,7 +4,7 @@ import { element, text } from "../dom.js"
 import { limits } from "./limits.js"
 import { back, button, code, formDialog, heading, link, pill, section, sure, table } from "../widgets.js"
 
-const TAGS = "administrator, monitoring, policymaker, management; without one there is no login here"
+const TAGS = "administrator: everything; monitoring: sees everything; policymaker: policies of its vhosts; management: its own vhosts and connections; none: no login here"
 const tagged = each => element("span", {}, each.tags.map(tag => [pill(tag), " "]))
 
 function save({ attempt }, each = {}) {
@@ -12,9 +12,9 @@ function save({ attempt }, each = {}) {
     each.name === undefined && { name: "name", label: "Name", required: true, wide: true },
     { name: "password", label: each.name === undefined ? "Password" : "Password; none: it stays", type: "password", required: each.name === undefined,
       autocomplete: "new-password", wide: true },
-    { name: "tags", label: "Tags", hint: "monitoring", value: each.tags?.join(", "), wide: true },
+    { name: "tags", label: "Tags", hint: "monitoring", value: each.tags?.join(", "), wide: true, about: TAGS },
   ].filter(Boolean), "Save user", ({ name = each.name, password, tags }) =>
-    attempt(() => put(`users/${place(name)}`, { tags, ...(password ? { password } : {}) }), `User ${name} is saved`), TAGS)
+    attempt(() => put(`users/${place(name)}`, { tags, ...(password ? { password } : {}) }), `User ${name} is saved`))
 }
 
 const del = (name, act, then) => sure(`Delete user ${name}? Its connections are closed.`, "Delete user",
@@ -67,8 +67,8 @@ export const user = {
         { title: "Exchange", value: each => each.exchange },
         { title: "Write", value: each => code(each.write) },
         { title: "Read", value: each => code(each.read) },
-        { title: "Actions", act: true, value: each => button("Clear", () => here.act(() =>
-          remove(`topic-permissions/${place(each.vhost, found.name, each.exchange)}`), "Cleared"), "danger", `Clear topic permission for ${each.exchange}`) },
+        { title: "Actions", act: true, value: each => [button("Change", () => permitTopic(here, each), "", `Change topic permission for ${each.exchange}`), button("Clear", () => here.act(() =>
+          remove(`topic-permissions/${place(each.vhost, found.name, each.exchange)}`), "Cleared"), "danger", `Clear topic permission for ${each.exchange}`)] },
       ], topics, { key: each => `${each.vhost} ${each.exchange}`, nothing: "Every routing key is allowed where the permissions allow the exchange." })),
       limits(`user-limits/${place(found.name)}`, found.limits, ["max-connections", "max-channels", "max-messages-per-second", "max-bytes-per-second"], here),
     ]
@@ -84,12 +84,12 @@ function permit({ data: { found }, attempt, scope }, each = {}) {
   ], "Set permission", ({ vhost, ...rights }) => attempt(() => put(`permissions/${place(vhost, found.name)}`, rights), `Permission of ${found.name} is set`))
 }
 
-function permitTopic({ data: { found }, attempt, scope }) {
+function permitTopic({ data: { found }, attempt, scope }, each = {}) {
   formDialog(`Topic permission of ${found.name}`, [
-    { name: "vhost", label: "Vhost", value: scope || "/", required: true },
-    { name: "exchange", label: "Exchange", value: "amq.topic", required: true },
-    { name: "write", label: "Write", value: ".*", wide: true },
-    { name: "read", label: "Read", value: ".*", wide: true },
+    { name: "vhost", label: "Vhost", value: each.vhost ?? (scope || "/"), required: true },
+    { name: "exchange", label: "Exchange", value: each.exchange ?? "amq.topic", required: true },
+    { name: "write", label: "Write: publish with these keys", value: each.write ?? ".*", wide: true },
+    { name: "read", label: "Read: bind with these keys", value: each.read ?? ".*", wide: true },
   ], "Set topic permission", ({ vhost, ...rights }) => attempt(() => put(`topic-permissions/${place(vhost, found.name)}`, rights),
     `Topic permission of ${found.name} is set`), "{username}, {vhost} and {client_id} stand for who acts.")
 }
