@@ -308,9 +308,19 @@ cdef int settle(Channel channel, uint64_t tag, bint multiple, int outcome) excep
 
 cdef int wake_after(Channel channel, Queue queue) except -1:
     """A settled delivery gives credit: to its consumer's queue; where the channel has a limit, to all of its queues."""
-    queue.wake()
     if channel.prefetch_count and len(channel.consumers) > 1:
-        channel.wake()
+        wake_from(channel, queue)
+    else:
+        queue.wake()
+    return 0
+
+
+cdef int wake_from(Channel channel, Queue queue) except -1:
+    """What has become free of the channel's limit goes to the queue behind this one: none is left behind."""
+    cdef list queues = [*{consumer.queue: None for consumer in channel.consumers.values()}]
+    cdef size_t turn = queues.index(queue) + 1 if queue in queues else 0
+    for queue in queues[turn:] + queues[:turn]:
+        queue.wake()
     return 0
 
 

@@ -15,6 +15,7 @@ from broker.amqp.topology import DIRECT_REPLY_TO, last_declared
 from broker.amqp.translate import AmqpError
 from broker.core.arguments import consume_arguments, wrong_expiration
 from broker.core.errors import AccessRefused, PreconditionFailed, ResourceLocked
+from broker.core.local import REQUEUE
 from broker.core.properties import replace_headers, replace_properties
 
 if TYPE_CHECKING:
@@ -122,8 +123,14 @@ def on_basic_recover_async(channel: Channel, requeue: bool) -> None:
 
 
 def recover(channel: Channel, requeue: bool) -> None:
-    """Unacked deliveries come again: by way of the queue, or to the very consumers that had them."""
-    if requeue:
+    """Unacked deliveries come again: by way of the queue, or to the very consumers that had them.
+
+    What a transaction holds back the settlement of stays where it is (RabbitMQ): it has been acknowledged.
+    """
+    if channel.transaction is not None and channel.transaction.settlements:
+        for tag in channel.transaction.unsettled(channel.unacked.tags()):
+            channel.settle(tag, False, REQUEUE)
+    elif requeue:
         channel.requeue_all()
     else:
         channel.redeliver_all()

@@ -61,7 +61,7 @@ class Heartbeats:
             self.timer = self.clock.call_at(self.clock.now_ms + TICK_MS, self.on_tick)
 
     def look_at(self, connection: AmqpConnection) -> None:
-        """Silent for two intervals: gone. Otherwise: say something if we have been silent."""
+        """Silent for two intervals: gone. Otherwise: say something if we have said nothing else since the last look."""
         interval_ms = connection.heartbeat_s * 1000
         if self.clock.now_ms - connection.received_ms >= 2 * interval_ms and not connection.is_resting:
             self.timed_out += 1
@@ -69,7 +69,9 @@ class Heartbeats:
             self.watched.pop(connection, None)
             connection.abort("missed heartbeats")
             return
-        if connection.bytes_sent == connection.sent_at_beat:
-            connection.write(HEARTBEAT)
+        silent = connection.bytes_sent == connection.sent_at_beat
         connection.sent_at_beat = connection.bytes_sent
+        if silent:
+            connection.write(HEARTBEAT)
+            connection.sent_at_beat += len(HEARTBEAT)  # a beat is no reason to skip the next one
         self.put(connection)

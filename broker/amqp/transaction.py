@@ -49,6 +49,10 @@ class Transaction:
         self.settlements.append((tag, multiple, outcome))
         self.check_limits()
 
+    def unsettled(self, tags: list[int]) -> list[int]:
+        """Those of the delivery tags of which no settlement is held back, newest first, as they go back to a queue."""
+        return [tag for tag in reversed(tags) if tag > self.settled_up_to and tag not in self.tags]
+
     def check_limits(self) -> None:
         """A transaction is memory: it ends somewhere."""
         endpoint = self.channel.connection.endpoint

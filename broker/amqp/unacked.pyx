@@ -108,6 +108,10 @@ cdef class Unacked:
             Py_XDECREF(consumer)
         return 0
 
+    def tags(self) -> list:
+        """Every delivery tag that is here, in order."""
+        return [place_at(self, index).tag for index in range(self.used) if place_at(self, index).queue != NULL]
+
     cdef uint64_t first_tag(self) noexcept:
         return place_at(self, 0).tag if self.count else 0
 

@@ -66,10 +66,9 @@ class DeadLetters:
             routing_key=keys[0],
             now_ms=self.vhost.clock.now_ms,
         )
-        targets = {target: None for key in keys for target in exchange.resolve(key, letter).targets}
         takers = [
             target
-            for target in targets
+            for target in exchange.resolve(keys, letter).targets
             if not (isinstance(target, Queue) and dead_letter.would_cycle(letter.raw_properties, target.name))
         ]
         if self.vhost.watch is not None:

@@ -79,15 +79,18 @@ cdef class Exchange:
             route = self.cache.find(key, size)
             if route is not None:
                 return route
-        route = self.resolve(message_routing_key(message)[:message.routing_key_size], message_view(message))
+        route = self.resolve([message_routing_key(message)[:message.routing_key_size]], message_view(message))
         if route.is_cacheable:
             self.cache.remember(key, size, route)
         return route
 
-    def resolve(self, bytes routing_key, message) -> Route:
-        """Every target of a message, each once, through exchanges and alternates; cycles are walked once."""
-        if routing_key.startswith(REPLY_KEY) and self.name == "amq.topic":
-            return Route(self.vhost.reply_targets_of(routing_key[len(REPLY_KEY):]), False)
+    def resolve(self, list routing_keys, message) -> Route:
+        """Every target of a message, each once, through exchanges and alternates; cycles are walked once.
+
+        Its own routing key comes first, those of its carbon copies follow: each exchange on the way looks at all.
+        """
+        if routing_keys[0].startswith(REPLY_KEY) and self.name == "amq.topic":
+            return Route(self.vhost.reply_targets_of(routing_keys[0][len(REPLY_KEY):]), False)
         targets: dict = {}
         seen = {self}
         waiting = [self]
@@ -95,7 +98,9 @@ cdef class Exchange:
         while waiting:
             exchange = waiting.pop()
             cacheable = cacheable and not (<Exchange>exchange).depends_on_message
-            found = exchange.find(routing_key, message)
+            found = exchange.find(routing_keys[0], message)
+            if len(routing_keys) > 1:
+                found = {destination: None for key in routing_keys for destination in exchange.find(key, message)}
             if not found and (<Exchange>exchange).alternate is not None:
                 alternate = self.vhost.exchanges.get((<Exchange>exchange).alternate)
                 found = [alternate] if alternate is not None else ()

@@ -438,8 +438,7 @@ class VirtualHost:
         """Route a message by its own key and those of its copies (see carbon_copies)."""
         keys = carbon_copies.routing_keys(message)
         message = carbon_copies.without_blind_copies(message)
-        targets = {target: None for key in keys for target in exchange.resolve(key, message).targets}
-        return exchange.hand_out(message, list(targets))
+        return exchange.hand_out(message, exchange.resolve(keys, message).targets)
 
     def delay(self, exchange: Exchange, message: Message) -> bool:
         """Put a message with a positive `x-delay` into the delayed index; False where it is to be routed now."""

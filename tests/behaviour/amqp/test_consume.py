@@ -244,6 +244,20 @@ def test_global_prefetch_counts_for_consumers_that_are_there(channel: BlockingCh
     inbox.stays_at(5)
 
 
+def test_global_prefetch_leaves_no_queue_behind(channel: BlockingChannel, scratch: Scratch) -> None:
+    """RabbitMQ: what is free of the channel's limit goes round its queues."""
+    queues = [scratch.queue(channel) for _ in range(3)]
+    for queue in queues:
+        publish(channel, queue, 10)
+    channel.basic_qos(prefetch_count=1, global_qos=True)
+    inboxes = [Inbox(channel, queue) for queue in queues]
+    for taken in range(1, 13):
+        pump(channel, lambda taken=taken: sum(len(inbox.deliveries) for inbox in inboxes) == taken)  # type: ignore[misc]
+        channel.basic_ack(taken)
+    settle_down(channel)
+    assert sorted(len(inbox.deliveries) for inbox in inboxes) == [4, 4, 5]
+
+
 def test_both_prefetch_limits_hold_together(channel: BlockingChannel, scratch: Scratch) -> None:
     """RabbitMQ: per consumer and per channel at once."""
     queue = scratch.queue(channel)

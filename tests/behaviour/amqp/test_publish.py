@@ -1,4 +1,4 @@
-"""basic.publish: bodies, properties, mandatory, confirms, transactions, sender-selected distribution, user-id."""
+"""basic.publish: bodies, properties, mandatory, confirms, sender-selected distribution, user-id."""
 
 from __future__ import annotations
 
@@ -18,11 +18,9 @@ from tests.support.pika_client import (
     Scratch,
     bodies,
     closes_channel,
-    depth,
     get_soon,
     pump,
     settle_down,
-    wait_depth,
 )
 
 Returned = list[tuple[int, str, str, str, bytes]]
@@ -309,101 +307,6 @@ def test_confirm_and_tx_do_not_mix(connection: BlockingConnection) -> None:
         channel.confirm_delivery()
 
 
-# ---- transactions
-
-
-def test_tx_publishes_appear_with_commit(channel: BlockingChannel, scratch: Scratch) -> None:
-    """AMQP 0-9-1 §1.9.2."""
-    queue = scratch.queue(channel)
-    channel.tx_select()
-    for body in (b"1", b"2"):
-        channel.basic_publish("", queue, body)
-    settle_down(channel)
-    assert depth(channel, queue) == 0
-    channel.tx_commit()
-    assert bodies(channel, queue) == [b"1", b"2"]
-
-
-def test_tx_rollback_forgets_publishes(channel: BlockingChannel, scratch: Scratch) -> None:
-    """AMQP 0-9-1 §1.9.2.6; the next transaction begins at once."""
-    queue = scratch.queue(channel)
-    channel.tx_select()
-    channel.basic_publish("", queue, b"forgotten")
-    channel.tx_rollback()
-    channel.basic_publish("", queue, b"kept")
-    channel.tx_commit()
-    assert bodies(channel, queue) == [b"kept"]
-
-
-def test_tx_acks_count_with_commit(channel: BlockingChannel, scratch: Scratch) -> None:
-    """AMQP 0-9-1 §1.9: acknowledgements are part of the transaction."""
-    queue = scratch.queue(channel)
-    other = scratch.connect()
-    consuming = other.channel()
-    for body in (b"1", b"2"):
-        channel.basic_publish("", queue, body)
-    wait_depth(channel, queue, 2)
-    consuming.tx_select()
-    first, _, _ = consuming.basic_get(queue)
-    second, _, _ = consuming.basic_get(queue)
-    consuming.basic_ack(first.delivery_tag)
-    consuming.tx_commit()
-    consuming.basic_ack(second.delivery_tag)
-    other.close()  # without a commit
-    assert get_soon(channel, queue).body == b"2"
-    assert bodies(channel, queue) == []
-
-
-def test_tx_rollback_leaves_messages_unacknowledged(channel: BlockingChannel, scratch: Scratch) -> None:
-    """AMQP 0-9-1 §1.9.2.6: unacknowledged messages are not redelivered by it; they can be acknowledged again."""
-    queue = scratch.queue(channel)
-    channel.basic_publish("", queue, b"1")
-    channel.tx_select()
-    method = get_soon(channel, queue, auto_ack=False).method
-    channel.basic_ack(method.delivery_tag)
-    channel.tx_rollback()
-    assert depth(channel, queue) == 0
-    channel.basic_ack(method.delivery_tag)
-    channel.tx_commit()
-    channel.basic_recover(requeue=True)
-    settle_down(channel)
-    assert depth(channel, queue) == 0
-
-
-def test_closing_a_channel_rolls_back(
-    channel: BlockingChannel, connection: BlockingConnection, scratch: Scratch
-) -> None:
-    """AMQP 0-9-1 §1.9."""
-    queue = scratch.queue(channel)
-    other = connection.channel()
-    other.tx_select()
-    other.basic_publish("", queue, b"lost")
-    other.close()
-    settle_down(channel)
-    assert depth(channel, queue) == 0
-
-
-@pytest.mark.parametrize("method", ["tx_commit", "tx_rollback"])
-def test_tx_without_select_is_406(channel: BlockingChannel, method: str) -> None:
-    """AMQP 0-9-1 §1.9.2.4.1."""
-    with closes_channel(channel, 406, "PRECONDITION_FAILED - channel is not transactional"):
-        getattr(channel, method)()
-
-
-def test_tx_commit_makes_persistent_messages_of_many_queues(channel: BlockingChannel, scratch: Scratch) -> None:
-    """One commit, several durable queues."""
-    exchange = scratch.exchange(channel, "fanout")
-    queues = [scratch.queue(channel, durable=True) for _ in range(3)]
-    for queue in queues:
-        channel.queue_bind(queue, exchange)
-    channel.tx_select()
-    for number in range(10):
-        channel.basic_publish(exchange, "", str(number).encode(), pika.BasicProperties(delivery_mode=2))
-    channel.tx_commit()
-    for queue in queues:
-        assert bodies(channel, queue) == [str(number).encode() for number in range(10)]
-
-
 # ---- CC, BCC, user-id
 
 
@@ -423,6 +326,19 @@ def test_cc_to_the_same_queue_delivers_once(channel: BlockingChannel, scratch: S
     queue = scratch.queue(channel)
     channel.basic_publish("", queue, b"m", pika.BasicProperties(headers={"CC": [queue, queue], "BCC": [queue]}))
     assert bodies(channel, queue) == [b"m"]
+
+
+def test_every_exchange_on_the_way_looks_at_all_routing_keys(channel: BlockingChannel, scratch: Scratch) -> None:
+    """RabbitMQ: one key leads through an exchange, another one from there to the queue."""
+    first, second, queue = (
+        scratch.exchange(channel, "direct"),
+        scratch.exchange(channel, "topic"),
+        scratch.queue(channel),
+    )
+    channel.exchange_bind(second, first, "through")
+    channel.queue_bind(queue, second, "to.the.queue")
+    channel.basic_publish(first, "", b"m", pika.BasicProperties(headers={"CC": ["through"], "BCC": ["to.the.queue"]}))
+    assert get_soon(channel, queue).body == b"m"
 
 
 def test_cc_makes_a_mandatory_message_routable(channel: BlockingChannel, scratch: Scratch) -> None:

@@ -46,6 +46,20 @@ def test_we_are_never_silent_for_an_interval(core, connect, heartbeat):
         peer.feed(HEARTBEAT)
 
 
+@pytest.mark.parametrize("heartbeat", [1, 2, 10, 60])
+def test_an_idle_peer_hears_us_every_half_interval(core, connect, heartbeat):
+    """RabbitMQ's guide: so that one that comes late, or a busy machine, is not taken for a dead one."""
+    peer = connect(heartbeat)
+    core.pass_ms(heartbeat * 1000)
+    for _ in range(6):
+        peer.read()
+        peer.heartbeats = 0
+        core.pass_ms(heartbeat * 500)
+        peer.read()
+        assert peer.heartbeats == 1
+        peer.feed(HEARTBEAT)
+
+
 def test_any_octet_counts_as_a_heartbeat_of_the_peer(core, connect):
     peer = connect(10)
     frame = codec.encode_frame(codec.FRAME_METHOD, 1, codec.encode_method("channel.open"))

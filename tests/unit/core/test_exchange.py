@@ -14,7 +14,7 @@ def message(exchange="e", routing_key="k", properties=b"\0\0"):
 
 def resolved(core, exchange, routing_key="k"):
     """The names of the queues that a message goes to."""
-    route = core.vhost.exchanges[exchange].resolve(routing_key.encode(), message(exchange, routing_key))
+    route = core.vhost.exchanges[exchange].resolve([routing_key.encode()], message(exchange, routing_key))
     return sorted(queue.name for queue in route.targets)
 
 

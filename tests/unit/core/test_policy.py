@@ -76,12 +76,12 @@ def test_an_alternate_exchange_by_policy_routes_and_goes_again(core, peer, vhost
     caught = vhost.declare_queue("caught")
     exchange = vhost.declare_exchange("e", "direct")
     vhost.bind(vhost.exchange("amq.fanout"), caught, "queue", b"")
-    assert not exchange.resolve(b"nowhere", None).targets
+    assert not exchange.resolve([b"nowhere"], None).targets
 
     vhost.policies.put(policy("x", "^e$", apply_to="exchanges", alternate_exchange="amq.fanout"))
-    assert exchange.resolve(b"nowhere", None).targets == [caught]
+    assert exchange.resolve([b"nowhere"], None).targets == [caught]
     vhost.policies.remove("x")
-    assert not exchange.resolve(b"nowhere", None).targets
+    assert not exchange.resolve([b"nowhere"], None).targets
 
 
 @pytest.mark.parametrize(
