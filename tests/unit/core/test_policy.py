@@ -178,11 +178,11 @@ def test_an_alternate_by_policy_is_seen_through_exchanges_that_route_to_it(core,
     first, second = vhost.declare_exchange("first", "fanout"), vhost.declare_exchange("second", "direct")
     vhost.bind(first, second, "exchange", b"")
     vhost.bind(vhost.exchange("amq.fanout"), caught, "queue", b"")
-    assert not first.resolve(b"nowhere", None).targets
+    assert not first.resolve([b"nowhere"], None).targets
 
     vhost.policies.put(policy("x", "^second$", apply_to="exchanges", alternate_exchange="amq.fanout"))
 
-    assert first.resolve(b"nowhere", None).targets == [caught]
+    assert first.resolve([b"nowhere"], None).targets == [caught]
 
 
 def test_a_pattern_without_end_applies_to_nothing_and_keeps_nobody_waiting(vhost):
