@@ -1,4 +1,4 @@
-"""The measured paths of MQTT: PUBLISH in and out, without sockets, over a store in memory.
+"""The measured paths of MQTT: PUBLISH in and out, and connections, without sockets, over a store in memory.
 
 Owns packets that clients send and the check of what they must get. The packets are MQTT 3.1.1's, written out here.
 """
@@ -20,6 +20,7 @@ BODY = b"0123456789abcdef"
 TURN_MESSAGES = 512
 """QoS above 0: what is published between two reads of the subscriber. Below `limits.mqtt_inflight_max`."""
 SUBSCRIBERS = 100
+DISCONNECT = b"\xe0\0"
 OWN_IDS = 32_767
 """The session's packet identifiers follow from its queue's positions: 1 + position % 32767."""
 
@@ -142,9 +143,62 @@ class Fanout(MqttWork):
     subscribers = SUBSCRIBERS
 
 
+class Connects(Work):
+    """CONNECT, CONNACK, DISCONNECT: nobody's name, a clean session, a client identifier of its own each time."""
+
+    version = 4
+
+    def __init__(self) -> None:
+        """Nobody is connected."""
+        super().__init__()
+        self.endpoint = Endpoint(self.house.broker, Limits(), Mqtt(sys_interval_s=0))
+        self.endpoint.restore()
+        self.greetings: list[bytes] = []
+        self.answer = b""
+
+    def prepare(self, messages: int) -> int:
+        """See Work. A message is a connection here."""
+        begun = self.endpoint.opened
+        properties = b"\0" if self.version == 5 else b""
+        head = text(b"MQTT") + bytes((self.version, 2, 0, 0)) + properties
+        self.greetings = [packet(1, 0, head + text(b"load-%d" % (begun + index))) for index in range(messages)]
+        return messages
+
+    def run(self) -> None:
+        """See Work. What an edge does for each connection, without sockets."""
+        broker, endpoint, pool = self.house.broker, self.endpoint, self.house.pool
+        for greeting in self.greetings:
+            connection = MqttConnection(broker, endpoint)
+            connection.peer = "127.0.0.1:50000"
+            output = Output(pool)
+            connection.attach(output)
+            connection.opened()
+            connection.feed(greeting)
+            self.answer = output.take()
+            connection.feed(DISCONNECT)
+            connection.lost("closed by peer")
+
+    def check(self) -> None:
+        """See Work."""
+        assert self.answer[0] == 2 << 4
+        assert self.answer[2:4] == b"\0\0"
+        counters = self.endpoint.counters
+        assert counters.connections_opened == counters.connections_closed == self.endpoint.opened
+        assert not self.endpoint.connections
+        assert not self.endpoint.sessions.by_name
+
+
+class Connects5(Connects):
+    """The same in MQTT 5."""
+
+    version = 5
+
+
 MQTT_PATHS = {
     "mqtt-qos0-16": Path(MqttWork, 80 * TURN_MESSAGES, "message"),
     "mqtt-qos1-16": Path(Qos1, 40 * TURN_MESSAGES, "message"),
     "mqtt-qos2-16": Path(Qos2, 40 * TURN_MESSAGES, "message"),
     "mqtt-fanout-100": Path(Fanout, 2 * TURN_MESSAGES, "message"),
+    "mqtt-connect": Path(Connects, 1_000, "connect"),
+    "mqtt5-connect": Path(Connects5, 1_000, "connect"),
 }

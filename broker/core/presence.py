@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """Who is connected: connections of each vhost and user, channels, and the operators' limits of these.
 
 Owns counting and refusing, and who is told when a user's rights change. Refuses to know connections: a dialect says who
@@ -36,24 +37,32 @@ class Presence:
 
     def enter(self, user: str, vhost: str, connection: Present) -> None:
         """A connection of the user comes into the vhost. Raises LimitExceeded, in RabbitMQ's words."""
-        limit = self.parameters.vhost_limit(vhost, "max-connections")
-        if limit is not None and self.in_vhost[vhost] >= limit:
-            self.refuse(f"access to vhost '{vhost}' refused for user '{user}': connection limit ({limit}) is reached")
-        limit = self.parameters.user_limit(user, "max-connections")
-        if limit is not None and self.of_user[user] >= limit:
-            self.refuse(f"connection refused for user '{user}': user connection limit ({limit}) is reached")
-        self.in_vhost[vhost] += 1
-        self.of_user[user] += 1
-        self.connections.setdefault(user, set()).add(connection)
+        in_vhost, of_user = self.in_vhost.get(vhost, 0), self.of_user.get(user, 0)
+        if self.parameters.vhost_limits:
+            limit = self.parameters.vhost_limit(vhost, "max-connections")
+            if limit is not None and in_vhost >= limit:
+                text = f"access to vhost '{vhost}' refused for user '{user}': connection limit ({limit}) is reached"
+                self.refuse(text)
+        if self.parameters.user_limits:
+            limit = self.parameters.user_limit(user, "max-connections")
+            if limit is not None and of_user >= limit:
+                self.refuse(f"connection refused for user '{user}': user connection limit ({limit}) is reached")
+        self.in_vhost[vhost] = in_vhost + 1
+        self.of_user[user] = of_user + 1
+        present = self.connections.get(user)
+        if present is None:
+            present = self.connections[user] = set()
+        present.add(connection)
 
     def leave(self, user: str, vhost: str, connection: Present) -> None:
         """It is gone."""
         count_out(self.in_vhost, vhost)
         count_out(self.of_user, user)
-        of_user = self.connections.get(user, set())
-        of_user.discard(connection)
-        if not of_user:
-            self.connections.pop(user, None)
+        present = self.connections.get(user)
+        if present is not None:
+            present.discard(connection)
+            if not present:
+                del self.connections[user]
 
     def rights_changed(self, user: str | None) -> None:
         """Tell the user's connections; None: everybody's."""
@@ -81,7 +90,7 @@ class Presence:
 
 def count_out(counter: Counter[str], name: str) -> None:
     """One less; names without any are forgotten."""
-    left = counter[name] - 1
+    left = counter.get(name, 0) - 1
     if left > 0:
         counter[name] = left
     else:

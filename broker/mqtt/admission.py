@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """How many clients may connect per second (MQTT 5.0: reason 0x9F, connection rate exceeded).
 
 Owns a bucket of connects: it holds a second's worth, fills up as time passes, and each CONNECT takes one out. A storm

@@ -9,7 +9,7 @@ from broker.mqtt.session cimport Session
 from broker.wire.output cimport Output, output_room, output_written
 
 from broker.mqtt import ending
-from broker.mqtt.packets import encode_ack
+from broker.mqtt.replies import encode_ack
 from broker.mqtt.properties import Packet
 from broker.mqtt.reasons import VERSION_5, Reason
 

@@ -1,21 +1,19 @@
 """The hot half of an MQTT connection: see connection.pxd."""
 
-from functools import partial
-
 from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint16_t
 from libc.string cimport memcpy
 
 from broker.core.message cimport copy_bytes, message_body, message_new, message_t, message_unref
 from broker.core.target cimport STORED
+from broker.mqtt.client cimport CLOSED, RESTS_FOR_ALARM, RESTS_FOR_READER, RUNNING, Client
 from broker.mqtt.codec cimport (
     FLAG_RETAIN, PUBACK, PUBCOMP, PUBLISH, PUBLISH_OK, PUBLISH_SHORT, PUBREC, PUBREL, fixed_header, load16,
     publish_t, read_publish,
 )
+from broker.mqtt.endpoint cimport Endpoint
 from broker.mqtt.incoming cimport IS_DROPPED, PAYLOAD_IS_TEXT, Incoming, is_text, raise_publish
 from broker.mqtt.session cimport Session, has_received
-from broker.wire.connection cimport Connection
-from broker.wire.output cimport output_neglected
 
 from broker.core.errors import CoreError
 from broker.core.undecided import Undecided
@@ -29,12 +27,11 @@ cdef enum:
     ID_NOT_FOUND = 0x92
     PACKET_IDS = 65536
 
-PROTOCOLS = {3: "MQTT 3-1", 4: "MQTT 3-1-1", 5: "MQTT 5-0"}
 
-cdef class MqttConnection(Connection):
-    """One client over MQTT, of any version."""
+cdef class MqttConnection(Client):
+    """One client over MQTT: its bytes to packets."""
 
-    def __init__(self, broker, endpoint):
+    def __init__(self, broker, Endpoint endpoint):
         """`broker`: core.broker.Broker; `endpoint`: what all connections of the dialect share (endpoint.Endpoint)."""
         self.broker = broker
         self.endpoint = endpoint
@@ -56,7 +53,7 @@ cdef class MqttConnection(Connection):
 
     cpdef opened(self):
         """The transport is there: the client speaks first [MQTT-3.1.0-1], but not when it likes."""
-        self.endpoint.on_opened(self)
+        (<Endpoint>self.endpoint).on_opened(self)
 
     cdef Py_ssize_t data_received(self, const char* data, Py_ssize_t size) except -1:
         cdef Py_ssize_t at = 0
@@ -311,101 +308,22 @@ cdef class MqttConnection(Connection):
 
     # ── for the cold half ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def write(self, bytes packet):
-        """Sends a packet, but never one that is larger than the client takes [MQTT-3.1.2-24]: that is the end."""
-        if <size_t>len(packet) > self.packet_bytes_max:
-            ending.on_unsayable(self, len(packet))
-        elif packet:
-            self.counters.packets_sent += 1
-            self.output.write(packet, len(packet))
-            if output_neglected(self.output):
-                self.rest(RESTS_FOR_READER)
-
-    def run(self, Session session):
-        """CONNECT is accepted: what follows is the session's."""
-        self.session = session
-        self.state = RUNNING
-
-    def leave(self):
-        """Nothing more is the session's. It, or None where that was so before."""
-        session, self.session = self.session, None
+    cpdef leave(self):
+        """See Client."""
+        session = Client.leave(self)
         if self.answers is not None:
             self.answers.close()                    # and kept: one of its methods may be what has led to this
         self.forget_begun(True)
         self.exchange = self.retained = None
         return session
 
-    def rest(self, int reason):
-        """Stops consuming: what comes waits at the edge."""
-        if self.rests == 0:
-            self.output.pause_reading()
-        self.rests |= reason
+    def on_unsayable(self, size):
+        """See Client."""
+        ending.on_unsayable(self, size)
 
-    def go_on(self, int reason):
-        """The reason is gone; reading goes on when it was the last."""
-        if self.rests & reason:
-            self.rests &= ~reason
-            if self.rests == 0 and self.state != CLOSED:
-                self.received_ms = self.clock.now_ms        # it could not be heard meanwhile
-                self.output.resume_reading()
-
-    @property
-    def is_resting(self) -> bool:
-        """Reading is stopped by the broker."""
-        return self.rests != 0
-
-    def must_rest(self) -> bool:
-        """No publish is begun while there is an alarm."""
-        if self.is_blocked:
-            self.rest(RESTS_FOR_ALARM)
-        return self.is_blocked
-
-    def when_stored(self, done):
-        """Calls `done()` when what the open batch holds is on disk; until then nothing more is read (law 1)."""
-        self.rest(RESTS_FOR_STORE)
-        self.broker.when_stored(partial(self.on_stored, done), partial(ending.on_not_stored, self))
-
-    def on_stored(self, done):
-        """The batch is on disk."""
-        if self.state != CLOSED:
-            done()
-        self.go_on(RESTS_FOR_STORE)
-
-    def await_decision(self, question):
-        """The packet is taken again when others have said who the user is, or what they may."""
-        self.rest(RESTS_FOR_DECISION)
-        question.when_decided(partial(self.go_on, RESTS_FOR_DECISION))
-
-    def rest_for_disk(self):
-        """More waits for the disk than may: read on when it has what the open batch holds."""
-        if not self.rests & RESTS_FOR_DISK:
-            self.rest(RESTS_FOR_DISK)
-            self.broker.when_stored(partial(self.go_on, RESTS_FOR_DISK), partial(self.go_on, RESTS_FOR_DISK))
-
-    def block(self, str reason):
-        """See core.broker.Blockable: MQTT has no word for it; what comes is read up to the next publish."""
-        self.is_blocked = True
-
-    def unblock(self):
-        """See core.broker.Blockable."""
-        self.is_blocked = False
-        self.go_on(RESTS_FOR_ALARM)
-
-    @property
-    def bytes_sent(self) -> int:
-        """Since the connection was opened."""
-        return self.output.bytes_sent
-
-    @property
-    def protocol(self) -> str:
-        """For people, as RabbitMQ spells it."""
-        return PROTOCOLS.get(self.version, "MQTT")
-
-    @property
-    def observed(self) -> dict:
-        """What management shows besides of every connection's."""
-        client_id = self.session.client_id if self.session is not None else ""
-        return {"client_id": client_id, "keep_alive_s": self.keep_alive_s}
+    def on_not_stored(self):
+        """See Client."""
+        ending.on_not_stored(self)
 
 
 # ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────────

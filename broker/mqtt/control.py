@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """The cold half of an MQTT connection: every packet but PUBLISH and the shortest acknowledgements.
 
 Owns which packet may come when, and what is answered to each. Refuses to know bytes (`packets`), how CONNECT is judged
@@ -17,18 +18,16 @@ from typing import TYPE_CHECKING, Any
 from broker.mqtt import ending, handshake, subscriptions
 from broker.mqtt.ending import AWAIT_AUTH, AWAIT_CONNECT
 from broker.mqtt.packets import (
-    PINGRESP,
     check_empty,
     check_flags,
     decode_ack,
     decode_disconnect,
     decode_subscribe,
     decode_unsubscribe,
-    encode_suback,
-    encode_unsuback,
 )
 from broker.mqtt.properties import Packet
 from broker.mqtt.reasons import Reason, protocol_error
+from broker.mqtt.replies import PINGRESP, encode_suback, encode_unsuback
 from broker.mqtt.topics import split_share
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ def on_ping(connection: MqttConnection, packet: Packet, body: bytes) -> None:
     connection.write(PINGRESP)
 
 
-def on_disconnect(connection: MqttConnection, _packet: Packet, body: bytes) -> None:
+def on_disconnect(connection: MqttConnection, packet: Packet, body: bytes) -> None:
     """DISCONNECT: the will is dropped [MQTT-3.14.4-3], unless the client wants it said; the expiry may change."""
     disconnect = decode_disconnect(connection.version, body)
     session = connection.session

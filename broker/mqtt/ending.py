@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """How an MQTT connection ends, and in which words: MQTT 5 says why, MQTT 3 closes.
 
 Owns every end, whoever wants it, and what is given back then. Refuses to know packets that come (`control`).
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from broker.core.events import connection_fields
 from broker.mqtt import will
-from broker.mqtt.packets import encode_connack, encode_disconnect
 from broker.mqtt.properties import Properties
 from broker.mqtt.reasons import MqttError, Reason
+from broker.mqtt.replies import encode_connack, encode_disconnect
 
 if TYPE_CHECKING:
     from broker.mqtt.connection import MqttConnection
@@ -76,17 +77,14 @@ def release(connection: MqttConnection) -> None:
     endpoint = connection.endpoint
     endpoint.keep_alives.forget(connection)
     endpoint.on_closed(connection)
-    connection.broker.publishing.discard(connection)
+    if connection.publishes:
+        connection.broker.publishing.discard(connection)
     connection.authentication = None
     if connection.expiry is not None:
         connection.expiry.cancel()
         connection.expiry = None
     if connection.is_present:
-        connection.is_present = False
-        if connection.broker.events.wanted:
-            connection.broker.events.tell("connection.closed", **fields(connection))
-        connection.broker.publish_rates.leave(connection)
-        connection.broker.presence.leave(connection.user.name, connection.vhost.name, connection)
+        count_out(connection)
     session = connection.leave()
     if was_running:
         connection.counters.connections_closed += 1
@@ -94,6 +92,17 @@ def release(connection: MqttConnection) -> None:
         session.detach()
         will.schedule(session, connection.broker.clock.now_ms)
         session.sessions.close(session)
+
+
+def count_out(connection: MqttConnection) -> None:
+    """It counts no more in its vhost and for its user."""
+    broker = connection.broker
+    connection.is_present = False
+    if broker.events.listeners:
+        broker.events.tell("connection.closed", **fields(connection))
+    if connection.meter is not None:
+        broker.publish_rates.leave(connection)
+    broker.presence.leave(connection.user.name, connection.vhost.name, connection)
 
 
 def on_lost(connection: MqttConnection, reason: str) -> None:

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """What all MQTT connections of the broker share: settings, counters, sessions, keep-alives."""
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from broker.mqtt.admission import ConnectRate
 from broker.mqtt.counters import Counters
 from broker.mqtt.figures import figures
 from broker.mqtt.keep_alive import KeepAlives
-from broker.mqtt.reasons import MqttError, Reason
+from broker.mqtt.properties import Properties
+from broker.mqtt.reasons import VERSION_5, MqttError, Reason
+from broker.mqtt.replies import encode_connack
 from broker.mqtt.sessions import Sessions
 from broker.mqtt.sparkplug import Certificates
 from broker.mqtt.sys_topics import SysTopics, may_publish
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from broker.core.broker import Broker
     from broker.core.vhost import VirtualHost
     from broker.mqtt.connection import MqttConnection
+
+RECEIVE_MAXIMUM_DEFAULT = 65_535
 
 
 class Endpoint:
@@ -62,11 +67,12 @@ class Endpoint:
         self.open_batch_bytes_max: int = limits.open_batch_bytes_max
         self.topic_levels_max: int = limits.mqtt_topic_levels_max
         self.topic_bytes_max: int = limits.mqtt_topic_bytes_max
-        self.subscriptions_max: int = limits.mqtt_subscriptions_per_session_max
         self.connect_rate.use(settings.connections_per_second_max)
         self.keep_alives.handshake_timeout_ms = limits.handshake_timeout_ms
         self.sessions.use(settings, limits)
         self.client_id_rule: str = settings.client_id
+        self.usual_terms = usual_terms(self.receive_maximum, self.topic_alias_maximum)
+        self.usual_connack = encode_connack(VERSION_5, False, Reason.SUCCESS, self.usual_terms)
         self.broker.access.topics.fix(acl.fixed_rules(settings.acls), default_allow=settings.acl_default == "allow")
 
     def restore(self) -> int:
@@ -91,8 +97,9 @@ class Endpoint:
         """It is over: what it moved is remembered in the sum."""
         if connection in self.connections:
             self.connections.discard(connection)
-            self.closed_bytes_received += connection.output.bytes_received
-            self.closed_bytes_sent += connection.output.bytes_sent
+            output = connection.output
+            self.closed_bytes_received += output.bytes_received
+            self.closed_bytes_sent += output.bytes_sent
 
     def check_topic(self, topic: bytes) -> None:
         """A topic name that a client publishes to. Raises MqttError."""
@@ -102,3 +109,11 @@ class Endpoint:
             raise MqttError(Reason.TOPIC_NAME_INVALID, f"a topic has more than {self.topic_bytes_max} bytes")
         if not may_publish(topic):
             raise MqttError(Reason.TOPIC_NAME_INVALID, "topics below $SYS are the broker's own")
+
+
+def usual_terms(receive_maximum: int, topic_alias_maximum: int) -> Properties:
+    """What CONNACK says to every client: where our terms differ from what holds unsaid (MQTT 5 §3.2.2.3)."""
+    return Properties(
+        receive_maximum=receive_maximum if receive_maximum < RECEIVE_MAXIMUM_DEFAULT else None,
+        topic_alias_maximum=topic_alias_maximum or None,
+    )

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """The types that MQTT's packets are made of (MQTT 5 §1.5), read and written for the cold paths.
 
 Owns integers, strings and binary data, and the rules of UTF-8. Refuses to know packets and properties.
@@ -10,7 +11,7 @@ Invariant: nothing is read beyond the packet; whatever would be, raises `MqttErr
 
 from __future__ import annotations
 
-from broker.mqtt.reasons import malformed
+from broker.mqtt.reasons import MqttError, malformed
 
 VARINT_MAX = 268_435_455
 STRING_BYTES_MAX = 65_535
@@ -30,8 +31,6 @@ def check_text(content: bytes) -> bytes:
 class Reader:
     """Reads a packet's body from front to back."""
 
-    __slots__ = ("at", "data", "end")
-
     def __init__(self, data: bytes, at: int = 0, end: int | None = None) -> None:
         """Reads data[at:end]."""
         self.data = data
@@ -47,17 +46,25 @@ class Reader:
         """The next `size` bytes."""
         start = self.at
         if self.end - start < size:
-            raise malformed("a field runs beyond the packet's end")
+            raise beyond()
         self.at = start + size
         return self.data[start : self.at]
 
     def u8(self) -> int:
         """One octet."""
-        return self.take(1)[0]
+        start = self.at
+        if start >= self.end:
+            raise beyond()
+        self.at = start + 1
+        return self.data[start]
 
     def u16(self) -> int:
         """A two byte integer (§1.5.2)."""
-        return int.from_bytes(self.take(2), "big")
+        start = self.at
+        if self.end - start < 2:
+            raise beyond()
+        self.at = start + 2
+        return self.data[start] << 8 | self.data[start + 1]
 
     def u32(self) -> int:
         """A four byte integer (§1.5.3)."""
@@ -87,6 +94,11 @@ class Reader:
         """Nothing may be left."""
         if self.at != self.end:
             raise malformed(f"{self.rest} bytes too many in the packet")
+
+
+def beyond() -> MqttError:
+    """What is wrong where a field is larger than what is left."""
+    return malformed("a field runs beyond the packet's end")
 
 
 def encode_varint(value: int) -> bytes:

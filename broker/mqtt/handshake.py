@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """CONNECT to CONNACK: who it is, in which vhost, with which session, under which terms. And AUTH, then and later.
 
 Owns the judgement of CONNECT and what CONNACK says. Refuses to know what comes afterwards, re-authentication aside.
@@ -7,7 +8,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from broker.core.certificate_login import name_in
 from broker.core.errors import AccessRefused, LimitExceeded, TooManyLogins
@@ -15,42 +19,53 @@ from broker.core.events import tell_login
 from broker.core.peers import host_of, is_loopback
 from broker.mqtt import ending, review, rights, will
 from broker.mqtt.authentication import Authentication, Mechanism, Step
+from broker.mqtt.connect import Connect, decode_connect
+from broker.mqtt.endpoint import RECEIVE_MAXIMUM_DEFAULT
 from broker.mqtt.oauthbearer import OAuthBearer
-from broker.mqtt.packets import Connect, decode_auth, decode_connect, encode_auth, encode_connack
-from broker.mqtt.properties import Properties
+from broker.mqtt.packets import decode_auth
+from broker.mqtt.properties import NONE_SAID, Properties
 from broker.mqtt.reasons import VERSION_5, MqttError, Reason, protocol_error
+from broker.mqtt.replies import encode_auth, encode_connack
 from broker.mqtt.scram import ScramServer
 
 if TYPE_CHECKING:
     from broker.mqtt.connection import MqttConnection
+    from broker.mqtt.session import Session
 
 NEVER_EXPIRES = 0xFFFFFFFF
-RECEIVE_MAXIMUM_DEFAULT = 65_535
 
 
 def on_connect(connection: MqttConnection, body: bytes) -> None:
     """CONNECT. Raises MqttError, answered as CONNACK."""
+    endpoint = connection.endpoint
     connect = decode_connect(body)
     is_again = connection.connect is not None  # others have decided about its user meanwhile
     connection.version = connect.version
     connection.connect = connect
     properties = connect.properties
-    if properties.maximum_packet_size is not None:
-        connection.packet_bytes_max = properties.maximum_packet_size
-    if properties.request_problem_information == 0:
-        connection.wants_reasons = False
-    if not is_again and not connection.endpoint.connect_rate.admit():
+    if properties is not NONE_SAID:
+        if properties.maximum_packet_size is not None:
+            connection.packet_bytes_max = properties.maximum_packet_size
+        if properties.request_problem_information == 0:
+            connection.wants_reasons = False
+    if not is_again and not endpoint.connect_rate.admit():
         raise MqttError(Reason.CONNECTION_RATE_EXCEEDED, "too many clients connect at once")
     if properties.authentication_method is not None:
-        authentication = Authentication(mechanisms(connection), properties.authentication_method)
-        connection.authentication = authentication
-        step = advance(connection, lambda: authentication.begin(properties.authentication_data))
-        connection.state = ending.AWAIT_AUTH
-        go_on(connection, step)
+        begin_authentication(connection, properties)
         return
     vhost_name = log_in(connection, connect)
     enter(connection, vhost_name)
     accept(connection, connect)
+
+
+def begin_authentication(connection: MqttConnection, properties: Properties) -> None:
+    """CONNECT names an authentication method: the first step of it."""
+    assert properties.authentication_method is not None
+    authentication = Authentication(mechanisms(connection), properties.authentication_method)
+    connection.authentication = authentication
+    step = advance(connection, lambda: authentication.begin(properties.authentication_data))
+    connection.state = ending.AWAIT_AUTH
+    go_on(connection, step)
 
 
 def mechanisms(connection: MqttConnection) -> dict[str, Callable[[], Mechanism]]:
@@ -126,7 +141,7 @@ def go_on(connection: MqttConnection, step: Step) -> None:
 def log_in(connection: MqttConnection, connect: Connect) -> str:
     """Name and password, or nobody where that is allowed; the vhost's name. Raises MqttError, Undecided."""
     endpoint, access = connection.endpoint, connection.broker.access
-    loopback = is_loopback(connection.peer)
+    loopback, peer = is_loopback(connection.peer), host_of(connection.peer)
     vhost_name, name, mechanism = endpoint.vhost_name, endpoint.anonymous_user, "ANONYMOUS"
     certificate = None
     if endpoint.certificate_is_login and connect.password is None and connection.tls is not None:
@@ -136,23 +151,25 @@ def log_in(connection: MqttConnection, connect: Connect) -> str:
             mechanism, name = "EXTERNAL", ""
             vhost_name, _ = vhost_and_user(connect.username or "", vhost_name)
             name = name_in(certificate, access.certificate_name)
-            connection.user = access.admit_external(name, loopback, host_of(connection.peer))
+            connection.user = access.admit_external(name, loopback, peer)
         elif connect.username is None:
             if endpoint.anonymous == "never" or (endpoint.anonymous == "loopback" and not loopback):
                 raise AccessRefused("a user name is needed")
-            connection.user = access.admit_external(endpoint.anonymous_user, loopback, host_of(connection.peer))
+            connection.user = access.admit_external(name, loopback, peer)
         else:
             mechanism = "PLAIN"
             vhost_name, name = vhost_and_user(connect.username, vhost_name)
             password = connect.password or b""
-            connection.user = access.authenticate(name, password, loopback, host_of(connection.peer))
+            connection.user = access.authenticate(name, password, loopback, peer)
     except AccessRefused as error:
         refuse(connection, name, mechanism, error.text)
         is_busy = isinstance(error, TooManyLogins)
         raise MqttError(Reason.SERVER_BUSY if is_busy else Reason.BAD_USER_NAME_OR_PASSWORD, error.text) from None
     connection.user.may_access(vhost_name)  # asked before anything is told: the whole CONNECT may come again
     connection.username = connect.username
-    tell_login(connection.broker.events, connection, connection.user.name, mechanism)
+    events = connection.broker.events
+    if events.listeners or events.login_watcher is not None:
+        tell_login(events, connection, connection.user.name, mechanism)
     return vhost_name
 
 
@@ -170,8 +187,10 @@ def enter(connection: MqttConnection, vhost_name: str) -> None:
         text = f"access to vhost '{vhost_name}' refused for user '{connection.user.name}'"
         raise MqttError(Reason.NOT_AUTHORIZED, text)
     connection.vhost = vhost
-    watch_expiry(connection)
-    connection.endpoint.prepare(vhost)
+    if connection.user.expires_ms:
+        watch_expiry(connection)
+    if connection.endpoint.sparkplug:
+        connection.endpoint.prepare(vhost)
 
 
 def watch_expiry(connection: MqttConnection) -> None:
@@ -205,7 +224,8 @@ def accept(connection: MqttConnection, connect: Connect, last_data: bytes = b"")
     endpoint, vhost = connection.endpoint, connection.vhost
     sessions, properties = endpoint.sessions, connect.properties
     client_id = connect.client_id or f"auto-{secrets.token_hex(16)}"  # [MQTT-3.1.3-6]
-    rights.check_client_id(client_id, connection.user.name, endpoint.client_id_rule)
+    if endpoint.client_id_rule != "any":
+        rights.check_client_id(client_id, connection.user.name, endpoint.client_id_rule)
     if connect.version == VERSION_5:
         expiry = expiry_of(properties.session_expiry_interval or 0)
     else:
@@ -215,7 +235,7 @@ def accept(connection: MqttConnection, connect: Connect, last_data: bytes = b"")
         ending.take_over(existing.connection)
     count_in(connection)
     must_wait = existing is not None and existing.is_stored
-    session, present = sessions.open(vhost, client_id, clean_start=connect.clean_start, expiry_interval_s=expiry)
+    session, present = sessions.open(vhost, client_id, connect.clean_start, expiry)
     session.user = connection.user
     review.review_unless_judged(session)
     if connect.will is not None:
@@ -232,23 +252,27 @@ def accept(connection: MqttConnection, connect: Connect, last_data: bytes = b"")
         connect.is_bridge,
     )
     connection.run(session)
-    if connection.broker.events.wanted:
+    if connection.broker.events.listeners:
         connection.broker.events.tell("connection.created", **ending.fields(connection))
     endpoint.keep_alives.hasten(connection)
     granted = terms(connection, connect, client_id, session.expiry_interval_s, last_data)
-    connack = encode_connack(connect.version, present, Reason.SUCCESS, granted, connection.packet_bytes_max)
+    if granted is endpoint.usual_terms and not present:
+        connack = endpoint.usual_connack
+    else:
+        connack = encode_connack(connect.version, present, Reason.SUCCESS, granted, connection.packet_bytes_max)
     connection.connect = None
-
-    def done() -> None:
-        connection.counters.connections_opened += 1
-        connection.write(connack)
-        session.resume(connection)
-
     if must_wait or session.is_stored:
         sessions.write(session)
-        connection.when_stored(done)
+        connection.when_stored(partial(welcome, connection, session, connack))
     else:
-        done()
+        welcome(connection, session, connack)
+
+
+def welcome(connection: MqttConnection, session: Session, connack: bytes) -> None:
+    """Nothing is in the way any more: CONNACK, and what the session's client is owed."""
+    connection.counters.connections_opened += 1
+    connection.write(connack)
+    session.resume(connection)
 
 
 def count_in(connection: MqttConnection) -> None:
@@ -258,7 +282,8 @@ def count_in(connection: MqttConnection) -> None:
     except LimitExceeded as error:
         raise MqttError(Reason.QUOTA_EXCEEDED, error.text) from None
     connection.is_present = True
-    review.be_metered(connection)
+    if connection.meter is not None or connection.broker.publish_rates.are_set:
+        review.be_metered(connection)
 
 
 def terms(
@@ -275,13 +300,9 @@ def terms(
         said["server_keep_alive"] = connection.keep_alive_s
     if expiry_s != expiry_of(asked.session_expiry_interval or 0):  # [MQTT-3.2.2-18]
         said["session_expiry_interval"] = expiry_s
-    if endpoint.receive_maximum < RECEIVE_MAXIMUM_DEFAULT:
-        said["receive_maximum"] = endpoint.receive_maximum
-    if endpoint.topic_alias_maximum:
-        said["topic_alias_maximum"] = endpoint.topic_alias_maximum
     if connection.authentication is not None:  # [MQTT-4.12.0-5]
         said["authentication_method"] = connection.authentication.method
         said["authentication_data"] = last_data
     if asked.request_response_information:
         said["response_information"] = f"response/{client_id}/"
-    return Properties(**said)
+    return msgspec.structs.replace(endpoint.usual_terms, **said) if said else endpoint.usual_terms

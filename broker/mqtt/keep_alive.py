@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """Peers that fall silent are gone (MQTT 5 §3.1.2.10): after one and a half times their keep-alive, or before CONNECT.
 
 One timer serves all connections: a wheel with a place per second. A connection is looked at when its time may be up,
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from broker.core.clock import Clock
     from broker.mqtt.connection import MqttConnection
 
 PLACES = 128
@@ -20,7 +22,7 @@ TICK_MS = 1000
 class KeepAlives:
     """The connections that must be heard."""
 
-    def __init__(self, clock: Any, on_silent: Callable[[MqttConnection], None], handshake_timeout_ms: int) -> None:
+    def __init__(self, clock: Clock, on_silent: Callable[[MqttConnection], None], handshake_timeout_ms: int) -> None:
         """`on_silent(connection)`: nothing came for too long. `clock`: core.clock.Clock."""
         self.clock = clock
         self.on_silent = on_silent
@@ -35,7 +37,7 @@ class KeepAlives:
         if connection.session is None:
             return connection.connected_ms + self.handshake_timeout_ms
         if connection.is_resting:  # it cannot be heard
-            return int(self.clock.now_ms) + connection.keep_alive_s * 1500
+            return self.clock.now_ms + connection.keep_alive_s * 1500
         return connection.received_ms + connection.keep_alive_s * 1500 if connection.keep_alive_s else 0
 
     def watch(self, connection: MqttConnection) -> None:

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """The properties of MQTT 5 (§2.2.2): what they are called, where they may stand, and their bytes.
 
 Owns the table of properties, decoding with every rule that one property alone can break, and encoding. Refuses to know
@@ -41,6 +42,10 @@ class Packet(enum.IntEnum):
     AUTH = 15
 
 
+FLAGS = {Packet.PUBREL: 2, Packet.SUBSCRIBE: 2, Packet.UNSUBSCRIBE: 2}
+"""Of the fixed header (§2.1.3), where they are not 0; PUBLISH's say something."""
+
+
 class Properties(msgspec.Struct, kw_only=True):
     """All properties of MQTT 5; None, or empty, where absent."""
 
@@ -71,6 +76,10 @@ class Properties(msgspec.Struct, kw_only=True):
     wildcard_subscription_available: int | None = None
     subscription_identifier_available: int | None = None
     shared_subscription_available: int | None = None
+
+
+NONE_SAID = Properties()
+"""What most packets say. Shared, so nobody changes it."""
 
 
 class Kind(enum.Enum):
@@ -153,12 +162,12 @@ def decode_properties(data: bytes, offset: int, packet: Packet) -> tuple[Propert
 
 def read_properties(reader: Reader, packet: Packet) -> Properties:
     """The properties that come next, the property length first. Raises MqttError."""
-    found = Properties()
     size = reader.varint()
     if size == 0:
-        return found
+        return NONE_SAID
     if reader.rest < size:
         raise malformed("the properties run beyond the packet's end")
+    found = Properties()
     within = Reader(reader.data, reader.at, reader.at + size)
     seen = 0
     while within.at < within.end:

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """What a change of rights does to MQTT sessions and their connections.
 
 Owns who is judged anew, when, and what follows. Refuses to know what a right is (`rights`).
@@ -58,7 +59,10 @@ def review(session: Session) -> bool:
 
 def is_judged(session: Session) -> bool:
     """Nothing has changed since it was asked last."""
-    return session.user is None or session.judged == (session.user, session.sessions.broker.access.generation)
+    user, judged = session.user, session.judged
+    if user is None:
+        return True
+    return judged is not None and judged[0] is user and judged[1] == session.sessions.broker.access.generation
 
 
 def review_unless_judged(session: Session) -> None:
@@ -71,7 +75,7 @@ def review_all(sessions: Sessions, user: str | None) -> None:
     """The rights of a user have changed (None: anybody's): of its sessions, whether their clients are there or not."""
     stale = set()
     for session in list(sessions.by_name.values()):
-        concerns = session.user is not None and user in (None, session.user.name)
+        concerns = session.user is not None and (user is None or user == session.user.name)
         if concerns and not is_judged(session) and review(session):
             stale.add(session.vhost)
     for vhost in stale:

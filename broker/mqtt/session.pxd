@@ -80,6 +80,12 @@ cdef class Session(Target):
     cdef readonly PacketIds received            # QoS 2 towards the broker: taken and not yet released; None: none ever
     cdef DurableState state                     # None where nothing is written down
 
+    cpdef attach(self, connection, int version, size_t packet_bytes_max, uint32_t window, uint16_t alias_max,
+                 bint keeps_retain)
+    cpdef resume(self, connection)
+    cpdef detach(self)
+    cpdef end(self)
+    cpdef wake_all(self)
     cdef bint has_room(self) noexcept
     cdef int send_pubrel(self, uint16_t packet_id) except -1
     # Writes a PUBLISH. False: it is larger than the client takes.

@@ -154,7 +154,7 @@ cdef class Session(Target):
 
     # ── connected and not ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def attach(self, connection, int version, size_t packet_bytes_max, uint32_t window, uint16_t alias_max,
+    cpdef attach(self, connection, int version, size_t packet_bytes_max, uint32_t window, uint16_t alias_max,
                bint keeps_retain):
         """A client is there, and must hear CONNACK before anything else [MQTT-3.2.0-1]."""
         self.connection = connection
@@ -168,7 +168,7 @@ cdef class Session(Target):
             self.keeps_retain = keeps_retain
             self.options_changed()
 
-    def resume(self, connection):
+    cpdef resume(self, connection):
         """CONNACK is said. What the client is owed goes out: PUBREL first, then messages, in order [MQTT-4.4.0-1]."""
         if self.connection is not connection:           # another one was faster
             return
@@ -181,7 +181,7 @@ cdef class Session(Target):
             self.send_pubrel(packet_id)
         self.wake_all()
 
-    def detach(self):
+    cpdef detach(self):
         """Nobody is there. What was not acknowledged goes back to its queue, and comes again."""
         cdef list released = None
         self.output = self.waiting = self.connection = None
@@ -198,7 +198,7 @@ cdef class Session(Target):
         for consumer in self.shares or ():          # others may have what this one does not take any more
             (<Queue>consumer.queue).wake()
 
-    def end(self):
+    cpdef end(self):
         """It will never be there again."""
         self.ended = True
         self.match = self.options_by_key = self.state = None
@@ -382,7 +382,7 @@ cdef class Session(Target):
                 self.wake_all()
         return 0
 
-    def wake_all(self):
+    cpdef wake_all(self):
         """The client is there, or its output has drained."""
         if self.queue is not None:
             self.queue.wake()

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """The cold half of sessions: who there is by name, how long they live, and what of them is in the store.
 
     open ──▶ connected ──▶ close ──▶ away ──▶ end         expiry interval 0: close is the end
@@ -77,7 +78,7 @@ class Sessions:
     # ── life ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def open(
-        self, vhost: VirtualHost, client_id: str, *, clean_start: bool, expiry_interval_s: int | None
+        self, vhost: VirtualHost, client_id: str, clean_start: bool, expiry_interval_s: int | None
     ) -> tuple[Session, bool]:
         """The session that a client goes on with, or a new one; and whether it was there (session present).
 
@@ -91,7 +92,8 @@ class Sessions:
         if session is None:
             session = Session(self, vhost, client_id)
             self.by_name[vhost.name, client_id] = session
-            self.broker.events.tell("mqtt.session.created", client_id=client_id, vhost=vhost.name)
+            if self.broker.events.listeners:
+                self.broker.events.tell("mqtt.session.created", client_id=client_id, vhost=vhost.name)
         if session.expiry_timer is not None:
             session.expiry_timer.cancel()
             session.expiry_timer = None
@@ -141,18 +143,19 @@ class Sessions:
         if session.ended:
             return
         session.end()
-        self.broker.events.tell("mqtt.session.deleted", client_id=session.client_id, vhost=session.vhost.name)
-        if (
-            "amq.topic" not in session.vhost.exchanges and session.will is not None
-        ):  # the vhost is gone: nobody hears it
-            session.will.cancel()
-            session.will = None
-        will.publish(session)  # [MQTT-3.1.3-9] not later than the session's end
+        if self.broker.events.listeners:
+            self.broker.events.tell("mqtt.session.deleted", client_id=session.client_id, vhost=session.vhost.name)
+        if session.will is not None:
+            if "amq.topic" not in session.vhost.exchanges:  # the vhost is gone: nobody hears it
+                session.will.cancel()
+                session.will = None
+            will.publish(session)  # [MQTT-3.1.3-9] not later than the session's end
         if session.expiry_timer is not None:
             session.expiry_timer.cancel()
             session.expiry_timer = None
         self.by_name.pop((session.vhost.name, session.client_id), None)
-        self.leaving.begin(session)
+        if session.subscriptions:
+            self.leaving.begin(session)
         if session.queue is not None:
             session.vhost.remove_queue(session.queue)
         if session.is_stored:

@@ -18,7 +18,7 @@ from broker.mqtt.translate import to_amqp
 
 if TYPE_CHECKING:
     from broker.core.access import User
-    from broker.mqtt.packets import Will
+    from broker.mqtt.connect import Will
     from broker.mqtt.session import Session
 
 log = logging.getLogger("hubbub.mqtt")

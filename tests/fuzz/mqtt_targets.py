@@ -13,6 +13,7 @@ from functools import partial
 from broker.core.errors import TableError
 from broker.core.properties import check_properties
 from broker.mqtt import packets
+from broker.mqtt.connect import decode_connect
 from broker.mqtt.properties import Packet, Properties, decode_properties
 from broker.mqtt.publish_properties import check_publish
 from broker.mqtt.reasons import MqttError, Reason
@@ -23,7 +24,7 @@ from tests.support.in_process import BrokenBrokerError
 Seen = set[str]
 
 DECODERS: list[Callable[[bytes], object]] = [
-    packets.decode_connect,
+    decode_connect,
     *(partial(packets.decode_subscribe, version) for version in (3, 4, 5)),
     *(partial(packets.decode_unsubscribe, version) for version in (3, 4, 5)),
     *(partial(packets.decode_disconnect, version) for version in (4, 5)),

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.mqtt import packets
+from broker.mqtt.connect import Will, decode_connect
 from broker.mqtt.properties import Packet, Properties, decode_properties, encode_properties
 from broker.mqtt.publish_properties import check_publish
 from broker.mqtt.reasons import MqttError, Reason
@@ -71,11 +72,11 @@ def test_a_connect_is_read_as_it_was_written(version, client_id, username, passw
     will = (topic, b"\xff", 2, True)
     body = client.connect(version, client_id, keep_alive=keep_alive, username=username, password=password, will=will)
 
-    connect = packets.decode_connect(body)
+    connect = decode_connect(body)
 
     assert (connect.version, connect.client_id, connect.keep_alive_s) == (version, client_id, keep_alive)
     assert (connect.username, connect.password) == (username, password)
-    assert connect.will == packets.Will(topic.encode(), b"\xff", 2, True, Properties())
+    assert connect.will == Will(topic.encode(), b"\xff", 2, True, Properties())
 
 
 @given(st.text(st.sampled_from("a/+#"), max_size=8))

@@ -7,8 +7,9 @@ from functools import partial
 
 import pytest
 
-from broker.mqtt import packets
-from broker.mqtt.packets import Subscription, Will
+from broker.mqtt import packets, replies
+from broker.mqtt.connect import Will, decode_connect
+from broker.mqtt.packets import Subscription
 from broker.mqtt.properties import Packet, Properties
 from broker.mqtt.reasons import MqttError, Reason
 from tests.oracles import mqtt_packets as client
@@ -18,10 +19,10 @@ SUBSCRIBED = [("a/#", 2), ("$share/g/+/b", 1)]
 
 # body, what decodes it, and shorter lengths at which it is a packet as well
 SAMPLES: dict[str, tuple[bytes, Callable[[bytes], object], set[int]]] = {
-    "connect 3.1": (client.connect(3, "c"), packets.decode_connect, set()),
+    "connect 3.1": (client.connect(3, "c"), decode_connect, set()),
     "connect 3.1.1": (
         client.connect(4, "c", will=WILL, username="u", password=b"\xff\0"),
-        packets.decode_connect,
+        decode_connect,
         set(),
     ),
     "connect 5": (
@@ -30,7 +31,7 @@ SAMPLES: dict[str, tuple[bytes, Callable[[bytes], object], set[int]]] = {
             props=[(17, 100), (33, 10), (38, ("a", "b")), (21, "M"), (22, b"\0"), (39, 100), (23, 1), (25, 0), (34, 1)],
             will_props=[(24, 5), (2, 7), (1, 1), (3, "text/plain"), (8, "r"), (9, b"\xff"), (38, ("x", "y"))],
         ),
-        packets.decode_connect,
+        decode_connect,
         set(),
     ),
     "subscribe 3.1.1": (client.subscribe(4, 7, SUBSCRIBED), partial(packets.decode_subscribe, 4), {8}),
@@ -93,7 +94,7 @@ def refusal(decode: Callable[[bytes], object], body: bytes) -> MqttError:
 def test_connect_says_who_comes(version: int) -> None:
     body = client.connect(version, "é", clean=False, keep_alive=7, username="ü", password=b"\xff\0", will=WILL)
 
-    connect = packets.decode_connect(body)
+    connect = decode_connect(body)
 
     assert (connect.version, connect.client_id, connect.clean_start, connect.keep_alive_s) == (version, "é", False, 7)
     assert (connect.username, connect.password) == ("ü", b"\xff\0")
@@ -109,7 +110,7 @@ def test_connect_5_carries_its_properties_and_those_of_the_will() -> None:
         will_props=[(24, 5), (38, ("w", "x"))],
     )
 
-    connect = packets.decode_connect(body)
+    connect = decode_connect(body)
 
     assert connect.properties == Properties(
         session_expiry_interval=0xFFFFFFFF, receive_maximum=10, user_properties=[(b"a", b"1"), (b"a", b"2")]
@@ -148,21 +149,21 @@ def test_connect_5_carries_its_properties_and_those_of_the_will() -> None:
     ],
 )  # fmt: skip
 def test_connect_is_refused(body: bytes, reason: Reason, version: int) -> None:
-    error = refusal(packets.decode_connect, body)
+    error = refusal(decode_connect, body)
 
     assert (error.reason, error.version) == (reason, version)
 
 
 def test_in_3_1_a_user_name_or_password_may_be_missing_though_its_flag_is_set() -> None:
-    nothing = packets.decode_connect(client.connect(3, flags=0xC0))
-    name_only = packets.decode_connect(client.connect(3, username="u", flags=0xC0))
+    nothing = decode_connect(client.connect(3, flags=0xC0))
+    name_only = decode_connect(client.connect(3, username="u", flags=0xC0))
 
     assert (nothing.username, nothing.password) == (None, None)
     assert (name_only.username, name_only.password) == ("u", None)
 
 
 def test_in_5_a_password_may_come_without_a_user_name() -> None:
-    connect = packets.decode_connect(client.connect(5, password=b"token"))
+    connect = decode_connect(client.connect(5, password=b"token"))
 
     assert (connect.username, connect.password) == (None, b"token")
 
@@ -171,7 +172,7 @@ def test_a_bridge_of_mosquitto_is_known_by_the_highest_bit_of_its_version() -> N
     body = bytearray(client.connect(4))
     body[6] |= 0x80
 
-    connect = packets.decode_connect(bytes(body))
+    connect = decode_connect(bytes(body))
 
     assert (connect.version, connect.is_bridge) == (4, True)
 
@@ -191,7 +192,7 @@ def test_a_bridge_of_mosquitto_is_known_by_the_highest_bit_of_its_version() -> N
     ],
 )
 def test_connack_speaks_its_version(version: int, reason: Reason, expected: bytes) -> None:
-    assert packets.encode_connack(version, True, reason) == expected  # [MQTT-3.2.2-6]
+    assert replies.encode_connack(version, True, reason) == expected  # [MQTT-3.2.2-6]
 
 
 # ── SUBSCRIBE, UNSUBSCRIBE ────────────────────────────────────────────────────────────────────────────────────────────
@@ -265,11 +266,11 @@ def test_unsubscribe_is_refused_without_a_filter_or_with_packet_id_0() -> None:
 def test_suback_and_unsuback_speak_their_version() -> None:
     granted = [Reason.GRANTED_QOS_2, Reason.NOT_AUTHORIZED]
 
-    assert packets.encode_suback(4, 258, granted) == b"\x90\4\1\2\2\x80"
-    assert packets.encode_suback(5, 258, granted) == b"\x90\5\1\2\0\2\x87"
-    assert packets.encode_suback(5, 258, granted, reason_string="no") == b"\x90\x0a\1\2\5\x1f\0\2no\2\x87"
-    assert packets.encode_unsuback(3, 258, [Reason.SUCCESS]) == b"\xb0\2\1\2"
-    assert packets.encode_unsuback(5, 258, [Reason.NO_SUBSCRIPTION_EXISTED]) == b"\xb0\4\1\2\0\x11"
+    assert replies.encode_suback(4, 258, granted) == b"\x90\4\1\2\2\x80"
+    assert replies.encode_suback(5, 258, granted) == b"\x90\5\1\2\0\2\x87"
+    assert replies.encode_suback(5, 258, granted, reason_string="no") == b"\x90\x0a\1\2\5\x1f\0\2no\2\x87"
+    assert replies.encode_unsuback(3, 258, [Reason.SUCCESS]) == b"\xb0\2\1\2"
+    assert replies.encode_unsuback(5, 258, [Reason.NO_SUBSCRIPTION_EXISTED]) == b"\xb0\4\1\2\0\x11"
 
 
 # ── DISCONNECT, AUTH, acknowledgements, the fixed header ──────────────────────────────────────────────────────────────
@@ -288,17 +289,17 @@ def test_a_client_s_disconnect_cannot_say_what_is_the_server_s_to_say(body: byte
 
 
 def test_disconnect_is_sent_in_5_only_and_with_a_code_that_it_may_have() -> None:
-    assert packets.encode_disconnect(4, Reason.PROTOCOL_ERROR) == b""
-    assert packets.encode_disconnect(5, Reason.PROTOCOL_ERROR) == b"\xe0\1\x82"
-    assert packets.encode_disconnect(5, Reason.CLIENT_IDENTIFIER_NOT_VALID) == b"\xe0\1\x80"
-    explained = packets.encode_disconnect(5, Reason.PROTOCOL_ERROR, Properties(reason_string="so"))
+    assert replies.encode_disconnect(4, Reason.PROTOCOL_ERROR) == b""
+    assert replies.encode_disconnect(5, Reason.PROTOCOL_ERROR) == b"\xe0\1\x82"
+    assert replies.encode_disconnect(5, Reason.CLIENT_IDENTIFIER_NOT_VALID) == b"\xe0\1\x80"
+    explained = replies.encode_disconnect(5, Reason.PROTOCOL_ERROR, Properties(reason_string="so"))
     assert explained == b"\xe0\7\x82\5\x1f\0\2so"
 
 
 def test_what_only_explains_is_left_out_where_the_client_could_not_take_it() -> None:
     why = Properties(reason_string="x" * 100, user_properties=[(b"a", b"b")], server_reference="there")
 
-    short = packets.encode_disconnect(5, Reason.USE_ANOTHER_SERVER, why, packet_bytes_max=20)
+    short = replies.encode_disconnect(5, Reason.USE_ANOTHER_SERVER, why, packet_bytes_max=20)
 
     assert short == b"\xe0\x0a\x9c\x08\x1c\0\5there"
 
@@ -313,10 +314,10 @@ def test_auth_needs_mqtt_5_a_method_and_a_client_s_reason() -> None:
 
 
 def test_acknowledgements_are_as_short_as_can_be() -> None:
-    assert packets.encode_ack(Packet.PUBACK, 4, 258) == b"\x40\2\1\2"
-    assert packets.encode_ack(Packet.PUBREL, 5, 258) == b"\x62\2\1\2"
-    assert packets.encode_ack(Packet.PUBREC, 5, 258, Reason.QUOTA_EXCEEDED) == b"\x50\3\1\2\x97"
-    assert packets.encode_ack(Packet.PUBCOMP, 5, 1, Reason.PACKET_IDENTIFIER_NOT_FOUND, reason_string="?") == (
+    assert replies.encode_ack(Packet.PUBACK, 4, 258) == b"\x40\2\1\2"
+    assert replies.encode_ack(Packet.PUBREL, 5, 258) == b"\x62\2\1\2"
+    assert replies.encode_ack(Packet.PUBREC, 5, 258, Reason.QUOTA_EXCEEDED) == b"\x50\3\1\2\x97"
+    assert replies.encode_ack(Packet.PUBCOMP, 5, 1, Reason.PACKET_IDENTIFIER_NOT_FOUND, reason_string="?") == (
         b"\x70\x08\0\1\x92\4\x1f\0\1?"
     )
 
