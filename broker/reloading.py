@@ -139,7 +139,7 @@ LIVE: tuple[Part, ...] = (
     part(
         use_login_failures,
         "login_failures",
-        "per_pair per_address per_user wait_first_ms wait_max_ms forget_s remembered_max",
+        "per_pair per_address per_user wait_first_ms wait_max_ms forget_s remembered_max shared",
     ),
     part(use_dialects, "amqp", "channel_max heartbeat_s consumer_timeout_ms"),
     part(use_dialects, "anonymous", "enabled user"),
