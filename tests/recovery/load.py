@@ -87,6 +87,8 @@ class Journal:
 class Worker(threading.Thread):
     """A client that works until its server goes."""
 
+    connection_type = RawConnection
+
     def __init__(self, address: Address, journal: Journal, seed: int) -> None:
         super().__init__(daemon=True)
         self.address, self.journal, self.random = address, journal, random.Random(seed)
@@ -94,7 +96,7 @@ class Worker(threading.Thread):
 
     def run(self) -> None:
         try:
-            connection = RawConnection(self.address, timeout_s=30)
+            connection = self.connection_type(self.address, timeout_s=30)
             try:
                 self.work(connection.open().open_channel())
             finally:

@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from broker.core.binding import EXCHANGE, QUEUE
+from broker.core.shares import SHARE_PREFIX
 from broker.management import views
 from broker.management.asked import ADMINISTRATOR, body_of, field, flag, kind, require, vhost_of
 from broker.management.observed import ObservedServer
@@ -26,6 +27,8 @@ from broker.version import VERSION
 
 OPERATOR_POLICY = "operator_policy"
 """The component under which RabbitMQ keeps them."""
+MADE_UP = "amq.gen-"
+"""How names begin that the broker made up: nobody may declare such a queue, but definitions hold those that stay."""
 COMPATIBLE_VERSION = "3.13.0"
 """The RabbitMQ release whose format this is: importers look at it."""
 
@@ -235,12 +238,16 @@ class Definitions:
 
     def take_queue(self, row: dict[str, Any]) -> None:
         """Durable or not, as it was."""
-        self.vhost(row).declare_queue(
-            field(row, "name", str),
-            durable=flag(row, "durable"),
-            auto_delete=flag(row, "auto_delete"),
-            arguments=field(row, "arguments", dict, {}),
-        )
+        vhost, name = self.vhost(row), field(row, "name", str)
+        declared = {
+            "durable": flag(row, "durable"),
+            "auto_delete": flag(row, "auto_delete"),
+            "arguments": field(row, "arguments", dict, {}),
+        }
+        if not name.startswith(MADE_UP):
+            vhost.declare_queue(name, **declared)
+        elif name not in vhost.queues:
+            vhost.create_queue(name, **declared, exclusive=False, owner=None)
 
     def take_binding(self, row: dict[str, Any]) -> None:
         """Between two that are there by now."""
@@ -274,9 +281,9 @@ def is_pairs(value: Any) -> bool:
 
 
 def exported_queues(vhost: Any) -> Iterator[dict[str, Any]]:
-    """Those that outlive a connection."""
+    """Those that outlive a connection, and are no session's or share's."""
     for each in list(vhost.queues.values()):
-        if each.exclusive_owner is None:
+        if each.exclusive_owner is None and not each.name.startswith(SHARE_PREFIX):
             yield {
                 "name": each.name,
                 "vhost": vhost.name,
@@ -304,7 +311,10 @@ def exported_exchanges(vhost: Any) -> Iterator[dict[str, Any]]:
 def exported_bindings(vhost: Any) -> Iterator[dict[str, Any]]:
     """Between what is exported."""
     for each in list(vhost.bindings()):
-        if each.destination_kind in (QUEUE, EXCHANGE) and getattr(each.destination, "exclusive_owner", None) is None:
+        destination = each.destination
+        if each.destination_kind not in (QUEUE, EXCHANGE) or destination.name.startswith(SHARE_PREFIX):
+            continue
+        if getattr(destination, "exclusive_owner", None) is None:
             row = views.binding(vhost, each)
             del row["properties_key"]
             yield row

@@ -251,3 +251,21 @@ async def test_what_a_vhost_is_for_is_kept_exported_and_restored(api: Api, core:
 async def test_nonsense_about_a_vhost_is_refused(api: Api, core: Core, body: Any) -> None:
     await api("PUT", "/api/vhosts/shop", body, status=400)
     assert "shop" not in core.broker.vhosts
+
+
+async def test_definitions_hold_queues_that_the_broker_named_and_none_that_it_made_for_shares(
+    api: Api, core: Core
+) -> None:
+    vhost, everybody = core.vhost, core.vhost.exchange("amq.fanout")
+    options: dict[str, Any] = {"durable": True, "exclusive": False, "auto_delete": False, "arguments": {}}
+    for name in ("amq.gen-abc", "$share/group/noise.#"):
+        vhost.bind(everybody, vhost.create_queue(name, owner=None, **options), "queue", b"")
+    exported = await api.get("/api/definitions")
+    vhost.remove_queue(vhost.queues["amq.gen-abc"])
+
+    await api("POST", "/api/definitions", exported, status=204)
+    await api("POST", "/api/definitions", exported, status=204)
+
+    assert [row["name"] for row in exported["queues"]] == ["amq.gen-abc"]
+    assert len(vhost.queues["amq.gen-abc"].bindings) == 1
+    assert await api.get("/api/definitions") == exported
