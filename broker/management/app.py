@@ -11,6 +11,7 @@ import asyncio
 import base64
 import binascii
 import ipaddress
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
@@ -63,6 +64,8 @@ Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 SLASHES = "{_:/*}"
 """Behind a path, slashes mean nothing: clients of RabbitMQ's API put some there."""
+PARAMETER, ANY_NAME = re.compile(r"{(\w+)}"), r"{\1:[^/]+}"
+"""A name in a path may have braces, which aiohttp takes for none of its own accord."""
 OPEN = ("/", "/api/auth", "/api", "/api/", "/api/index.html", "/api/hubbub/openapi.json")
 """What there is to ask is for everybody to know."""
 
@@ -139,7 +142,8 @@ class Management:
             routes += resource.routes()
         routes += Reference(routes).routes()
         application.add_routes(
-            web.RouteDef(each.method, each.path + SLASHES, each.handler, each.kwargs) for each in routes
+            web.RouteDef(each.method, PARAMETER.sub(ANY_NAME, each.path) + SLASHES, each.handler, each.kwargs)
+            for each in routes
         )
         application.add_routes(self.health.probes())
         application.add_routes(Scrapes(self.server).routes())

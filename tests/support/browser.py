@@ -95,10 +95,17 @@ class Browser:
         result: dict[str, Any] = answer["result"]
         return result
 
-    async def open(self, url: str, headers: dict[str, str] | None = None, alone: bool = False) -> Page:
-        """A page of its own, loaded. `headers` go with each request: a login. `alone`: with storage of its own."""
-        context = await self.call("Target.createBrowserContext") if alone else {}
-        target = await self.call("Target.createTarget", url="about:blank", **context)
+    async def open(
+        self, url: str, headers: dict[str, str] | None = None, alone: bool = False, context: str = ""
+    ) -> Page:
+        """A page of its own, loaded. `headers` go with each request: a login. `alone`: with storage of its own.
+
+        `context`: with the storage of those that were opened in it.
+        """
+        within = {"browserContextId": context} if context else {}
+        if alone:
+            within = await self.call("Target.createBrowserContext")
+        target = await self.call("Target.createTarget", url="about:blank", **within)
         attached = await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         page = self._pages[attached["sessionId"]] = Page(self, attached["sessionId"], target["targetId"])
         await self.call("Runtime.enable", page.session)

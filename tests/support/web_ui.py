@@ -83,6 +83,11 @@ class WebUi:
             }})()"""
         )
 
+    async def keep_still(self) -> None:
+        """For a reader who wants no motion."""
+        still = [{"name": "prefers-reduced-motion", "value": "reduce"}]
+        await self.page.browser.call("Emulation.setEmulatedMedia", self.page.session, features=still)
+
     async def confirm(self, label: str) -> None:
         """Say yes to "Are you sure?"."""
         await self.page.until("document.querySelector('dialog[open]')")

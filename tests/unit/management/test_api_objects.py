@@ -230,3 +230,12 @@ def _rates_at(now: list[float]) -> Any:
         return rates(self, key, counts)
 
     return at
+
+
+async def test_names_with_braces_slashes_and_quotes_are_names(api: Api) -> None:
+    for name in ("a%7Bb%7D", "a%2Fb", "a%22%27%60%3B%3C%3E"):
+        await api("PUT", f"/api/queues/%2F/{name}", {}, status=201)
+        await api.get(f"/api/queues/%2F/{name}")
+        await api("PUT", f"/api/vhosts/{name}", {}, status=201)
+        await api("PUT", f"/api/permissions/{name}/admin", {"configure": "", "write": "", "read": ""}, status=204)
+        await api("DELETE", f"/api/vhosts/{name}", status=204)

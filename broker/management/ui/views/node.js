@@ -53,7 +53,7 @@ export const node = {
           Commits: store.commits, "Fsyncs of the journal": store.journal_syncs, Checkpoints: store.checkpoints, "Commits tried again": store.commit_retries })),
         section("Process", null, facts({ Name: found.name, "Process id": found.os_pid, Processors: found.processors, "Messages in memory, at most": bytes(found.mem_limit),
           "Publishers wait below": `${bytes(found.disk_free_limit)} of disk`, "Context switches /s": rate(found, "context_switches") }))),
-      section("Logins", button("Count anew", () => here.act(() => remove(`auth/attempts/${place(found.name)}`), "Counted anew"), "", "Count logins anew", here.may("administrator")), table("By protocol", [
+      section("Logins", button("Count anew", () => here.act(() => remove(`auth/attempts/${place(found.name)}`), "Counted anew"), "", "Count anew who logs in", here.may("administrator")), table("By protocol", [
         { title: "Protocol", value: each => each.protocol },
         { title: "Tried", value: each => each.auth_attempts },
         { title: "Succeeded", value: each => each.auth_attempts_succeeded },
