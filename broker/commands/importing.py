@@ -6,11 +6,11 @@ import`. What will differ is said line by line.
 
 from __future__ import annotations
 
+import copy
 import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 import yaml
@@ -74,7 +74,7 @@ def taken(read: Callable[[Path], Imported], file: Path) -> Imported:
 def finish(imported: Imported, directory: Path, dry_run: bool, as_json: bool) -> None:
     """Say what will differ, and write."""
     counts = {name: len(rows) for name, rows in imported.definitions.items() if rows}
-    problem = problem_of(imported.settings)
+    problem = problem_of(imported)
     files = [] if dry_run else written(imported, directory)
     if as_json:
         found = [finding._asdict() for finding in imported.findings]
@@ -87,7 +87,7 @@ def finish(imported: Imported, directory: Path, dry_run: bool, as_json: bool) ->
     if problem:
         click.echo(f"hubbub.yaml cannot be used as it is: {problem}")
     for path in files:
-        click.echo(f"written: {path}; {NEXT[path.name]} {path}")
+        click.echo(f"written: {path}" + (f"; {NEXT[path.name]} {path}" if path.name in NEXT else ""))
 
 
 NEXT = {
@@ -101,6 +101,9 @@ def written(imported: Imported, directory: Path) -> list[Path]:
     """The files."""
     directory.mkdir(parents=True, exist_ok=True)
     texts = {}
+    for name, (key, text) in imported.files.items():
+        imported.put(key, str((directory / name).resolve()))
+        texts[name] = text
     if imported.settings:
         texts["hubbub.yaml"] = yaml.safe_dump(imported.settings, sort_keys=False, allow_unicode=True)
     if imported.definitions:
@@ -108,17 +111,16 @@ def written(imported: Imported, directory: Path) -> list[Path]:
     return [write(directory / name, text) for name, text in texts.items()]
 
 
-def problem_of(settings: dict[str, Any]) -> str:
+def problem_of(imported: Imported) -> str:
     """Why the settings cannot be used; "" where they can."""
-    if not settings:
+    if not imported.settings:
         return ""
     with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "hubbub.yaml"
-        path.write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
+        *_, path = written(Imported(copy.deepcopy(imported.settings), files=imported.files), Path(directory))
         try:
             config.load(path)
         except config.ConfigError as error:
-            return str(error).removeprefix(f"{directory}/")
+            return str(error).removeprefix(f"{path.parent}/")
     return ""
 
 

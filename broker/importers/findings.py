@@ -33,6 +33,8 @@ class Imported:
     settings: dict[str, Any] = field(default_factory=dict)
     definitions: dict[str, Any] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    files: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """By name: the setting that is to name it, and its text."""
 
     def put(self, key: str, value: Any) -> None:
         """One setting, by its key with dots."""

@@ -17,12 +17,17 @@ from typing import NamedTuple
 
 from broker.importers.findings import Imported, ImportFailedError
 from broker.importers.mosquitto_acl import read_rules
+from broker.importers.mosquitto_dynsec import read_store
 from broker.importers.mosquitto_words import DROPPED, LISTENER_WORDS, TAKEN, WrongValueError
 
 LINES_MAX = 100_000
 INCLUDES_MAX = 1000
 ANONYMOUS = "anonymous"
 LEVELS = ("debug", "info", "warning", "error")
+DYNAMIC_SECURITY = "mosquitto_dynamic_security"
+PLUGIN_WORDS = ("plugin", "global_plugin", "plugin_load", "auth_plugin")
+STORE_WORDS = ("plugin_opt_config_file", "auth_opt_config_file")
+PASSWORDS = "passwords"
 LOGIN_WORDS = ("allow_anonymous", "password_file", "acl_file", "per_listener_settings")
 
 
@@ -63,6 +68,7 @@ def read(path: Path) -> Imported:
         take(imported, line)
     use_listeners(imported, listeners, path)
     use_logins(imported, [line for line in general if line.word in LOGIN_WORDS], listeners)
+    use_dynamic_security(imported, general)
     if imported.get("mqtt.session_messages_max") or imported.get("mqtt.session_bytes_max"):
         imported.put("mqtt.session_overflow", "drop-tail")
     if not any(line.word == "max_queued_messages" for line in general):
@@ -155,10 +161,13 @@ def take(imported: Imported, line: Line) -> None:
             imported.put(key, value)
         if text:
             imported.say(line.place, line.word, text)
+    elif line.word in PLUGIN_WORDS and DYNAMIC_SECURITY in line.value:
+        pass  # use_dynamic_security takes it
     elif line.word in DROPPED:
         imported.say(line.place, line.word, DROPPED[line.word])
     elif line.word.startswith(("auth_opt_", "plugin_opt_")):
-        imported.say(line.place, line.word, "of a plugin: not taken")
+        if line.word not in STORE_WORDS:
+            imported.say(line.place, line.word, "of a plugin: not taken")
     elif line.word not in LOGIN_WORDS:
         imported.say(line.place, line.word, "unknown option: not taken")
 
@@ -239,6 +248,13 @@ def use_client_certificates(imported: Imported, listeners: list[Listener]) -> No
                 raise ImportFailedError(f"{required.place}: require_certificate: expected cafile as well")
             imported.put("tls.ca", options["cafile"].value)
             imported.put("tls.verify", "required")
+        identity = options.get("use_identity_as_username")
+        if identity is not None and identity.value == "true":
+            imported.put("authentication.certificate.mqtt", True)
+            imported.say(
+                identity.place, identity.word, "a client that gives no password is whom its certificate names, who "
+                "must exist here: `hubbub user add`, or in the password file",
+            )  # fmt: skip
         version = options.get("tls_version")
         if version is not None and version.value == "tlsv1.3":
             imported.put("tls.minimum_version", "1.3")
@@ -287,7 +303,7 @@ def use_logins(imported: Imported, lines: list[Line], listeners: list[Listener])
         imported.put("mqtt.anonymous", "never")
         imported.put("users", [])
     for line in passwords[:1]:
-        imported.put("authentication", {"backends": ["password_file", "internal"]})
+        imported.put("authentication.backends", ["password_file", "internal"])
         imported.put("authentication.password_file.path", line.value)
         imported.say(line.place, "password_file", "is used as it is, and may stay where it is")
     for line in passwords[1:]:
@@ -314,3 +330,27 @@ def use_rules(imported: Imported, lines: list[Line]) -> None:
             "Mosquitto grants any subscription and leaves out what may not be read; here one that no rule covers is "
             "refused",
         )
+
+
+def use_dynamic_security(imported: Imported, lines: list[Line]) -> None:
+    """What the plugin of that name has in its file, if it is loaded: it comes before password and ACL files."""
+    plugins = [line for line in lines if line.word in PLUGIN_WORDS and DYNAMIC_SECURITY in line.value]
+    stores = [line for line in lines if line.word in STORE_WORDS]
+    if not plugins:
+        for line in stores:
+            imported.say(line.place, line.word, "of a plugin: not taken")
+        return
+    if not stores:
+        raise ImportFailedError(f"{plugins[0].place}: {plugins[0].word}: expected plugin_opt_config_file as well")
+    for line in (line for line in lines if line.word in ("password_file", "acl_file")):
+        imported.say(line.place, line.word, "NOT TAKEN: the dynamic security plugin's users and roles are")
+    anonymous = ANONYMOUS if imported.get("mqtt.anonymous") == "always" else None
+    text, rules = read_store(imported, Path(stores[0].value), anonymous)
+    imported.put("authentication.backends", ["password_file", "internal"])
+    imported.files[PASSWORDS] = ("authentication.password_file.path", text)
+    imported.put("mqtt.acls", rules)
+    imported.put("mqtt.acl_default", "deny")
+    imported.say(
+        stores[0].place, stores[0].word, "clients, groups and roles are taken as they are now: `hubbub acl` and "
+        f"`hubbub user` change them from then on, and the file `{PASSWORDS}`",
+    )  # fmt: skip

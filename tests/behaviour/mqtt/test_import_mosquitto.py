@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,9 +18,10 @@ from tests.support.mqtt_codec import V5, V311
 from tests.support.mqtt_raw import MqttRaw, PeerClosedError
 from tests.support.mqtt_server import Mosquitto
 from tests.support.server import REPOSITORY, Server
+from tests.support.skipping import skip_unless_ci
 
 pytestmark = pytest.mark.hubbub_only
-PASSWORDS = {"alice": "wonder", "bob": "builder", "root": "root"}
+PASSWORDS = {"alice": "wonder", "bob": "builder", "root": "root", "carol": "carol"}
 
 
 class Imported(Server):
@@ -142,3 +146,77 @@ def test_everybody_may_what_they_might_before(tmp_path: Path) -> None:
     assert before == after
     assert after["alice"]["news/today"] == (False, True)
     assert after["alice"]["news/secret"] == (False, False)
+
+
+PLUGIN = next(Path("/usr/lib").glob("*/mosquitto_dynamic_security.so"), None)
+
+
+def client(name: str, *roles: tuple[str, int], **more: object) -> dict[str, object]:
+    """As the plugin keeps it."""
+    salt = name.encode().ljust(12, b".")
+    digest = hashlib.pbkdf2_hmac("sha512", PASSWORDS[name].encode(), salt, 101)
+    return {
+        "username": name, "password": base64.b64encode(digest).decode(), "salt": base64.b64encode(salt).decode(),
+        "iterations": 101, "roles": [{"rolename": role, "priority": priority} for role, priority in roles], **more,
+    }  # fmt: skip
+
+
+def role(name: str, *acls: tuple[str, str, int, bool]) -> dict[str, object]:
+    words = ("acltype", "topic", "priority", "allow")
+    return {"rolename": name, "acls": [dict(zip(words, each, strict=True)) for each in acls]}
+
+
+STORE = {
+    "defaultACLAccess": {"publishClientSend": False, "publishClientReceive": True, "subscribe": False},
+    "clients": [
+        client("alice", ("reader", 1), ("orders", 5)),
+        client("bob"),
+        client("root", ("all", 0)),
+        client("carol", ("all", 0), disabled=True),
+    ],
+    "groups": [{"groupname": "builders", "roles": [{"rolename": "devices"}], "clients": [{"username": "bob"}]}],
+    "roles": [
+        role("all", ("publishClientSend", "#", 0, True), ("subscribePattern", "#", 0, True)),
+        role("reader", ("subscribePattern", "news/#", 0, True), ("publishClientReceive", "news/secret", 9, False),
+             ("publishClientSend", "orders/new", 0, True), ("subscribeLiteral", "own/alice", 0, True)),
+        role("orders", ("publishClientSend", "orders/new", 0, False), ("publishClientSend", "own/alice", 0, True)),
+        role("devices", ("publishClientSend", "devices/locked/state", 9, False),
+             ("publishClientSend", "devices/+/state", 1, True), ("subscribePattern", "users/bob/#", 0, True),
+             ("subscribePattern", "other", 1, False), ("subscribePattern", "other", 0, True)),
+    ],
+}  # fmt: skip
+
+
+def test_users_roles_and_groups_of_the_dynamic_security_plugin_may_what_they_might_before(tmp_path: Path) -> None:
+    if PLUGIN is None:
+        skip_unless_ci("mosquitto's dynamic security plugin is not installed (Debian: mosquitto)")
+    (tmp_path / "mosquitto").mkdir()
+    store = tmp_path / "dynamic-security.json"
+    store.write_text(json.dumps(STORE))
+    mosquitto = Mosquitto(
+        tmp_path / "mosquitto", [f"plugin {PLUGIN}", f"plugin_opt_config_file {store}"], anonymous=False
+    )
+    logins = [*PASSWORDS.items(), ("alice", "builder"), ("eve", "x"), (None, None)]
+    mosquitto.start()
+    let_in = [reason(mosquitto, V5, *login) == 0 for login in logins]
+    before = {user: rights(mosquitto, user) for user in ("alice", "bob")}
+    mosquitto.kill()
+    hubbub = imported_from(mosquitto, tmp_path)
+    hubbub.start()
+    try:
+        assert [reason(hubbub, V5, *login) == 0 for login in logins] == let_in
+        after = {user: rights(hubbub, user) for user in ("alice", "bob")}
+        assert hubbub.stop() == 0
+        hubbub.assert_clean()
+    finally:
+        hubbub.kill()
+
+    assert let_in == [True, True, True, False, False, False, False]
+    assert before == after
+    assert after["alice"] == {
+        **dict.fromkeys(TOPICS, (False, False)),
+        "news/today": (False, True),
+        "own/alice": (True, True),
+    }
+    assert after["bob"]["devices/alice/state"] == (True, False)
+    assert after["bob"]["users/bob/mail"] == (False, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from click.testing import CliRunner
 from broker.cli import main
 from broker.config import Settings, load
 from broker.importers.findings import Imported, ImportFailedError
-from broker.importers.mosquitto import lines_of, read
+from broker.importers.mosquitto import LOGIN_WORDS, lines_of, read
 from broker.importers.mosquitto_words import DROPPED, LISTENER_WORDS, TAKEN
 from tests.support.certificates import Authority
 from tests.support.skipping import skip_unless_ci
@@ -234,3 +235,102 @@ def test_a_line_that_mosquitto_would_not_take_is_an_error(tmp_path: Path, text: 
 def test_an_acl_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ImportFailedError, match="cannot be read"):
         imported_of(tmp_path, f"listener 1883\nacl_file {tmp_path}/none\n")
+
+
+OPTIONS = """
+accept_protocol_versions acl_file allow_anonymous allow_duplicate_messages allow_zero_length_clientid auth_plugin
+auth_plugin_deny_special_chars auto_id_prefix autosave_interval autosave_on_changes bind_interface cafile capath
+certfile check_retain_source ciphers ciphers_tls1.3 clientid_prefixes connection_messages crlfile dhparamfile
+disable_client_cert_date_checks enable_control_api enable_proxy_protocol global_max_clients global_max_connections
+global_plugin http_dir keyfile listener_allow_anonymous listener_auto_id_prefix log_dest log_facility log_timestamp
+log_timestamp_format log_type max_connections max_inflight_bytes max_inflight_messages max_keepalive
+max_packet_size max_qos max_queued_bytes max_queued_messages max_topic_alias max_topic_alias_broker memory_limit
+message_size_limit mount_point packet_buffer_size password_file per_listener_settings persistence persistence_file
+persistence_location persistent_client_expiration pid_file plugin protocol proxy_protocol_v2_require_tls psk_file
+psk_hint queue_qos0_messages require_certificate retain_available retain_expiry_interval set_tcp_nodelay
+socket_domain sys_interval tls_engine tls_engine_kpass_sha1 tls_keyform tls_version upgrade_outgoing_qos
+use_identity_as_username use_subject_as_username use_username_as_clientid user websockets_headers_size
+websockets_log_level websockets_origin
+"""
+"""mosquitto.conf(5) of 2.0.11 and 2.1, without bridges."""
+
+
+@pytest.mark.parametrize("option", OPTIONS.split())
+def test_every_option_of_mosquitto_is_known(option: str) -> None:
+    assert option in {*TAKEN, *LISTENER_WORDS, *DROPPED, *LOGIN_WORDS}
+
+
+STORE = {
+    "clients": [
+        {"username": "ann", "password": "aGFzaA==", "salt": "c2FsdA==", "iterations": 101, "clientid": "one",
+         "roles": [{"rolename": "narrow"}]},
+        {"username": "bob", "disabled": True},
+        {"username": "eve"},
+    ],
+    "groups": [{"groupname": "nameless", "roles": [{"rolename": "narrow"}]}],
+    "anonymousGroup": "nameless",
+    "roles": [{"rolename": "narrow", "allowwildcardsubs": False, "acls": [
+        {"acltype": "subscribePattern", "topic": "home/#", "allow": True},
+        {"acltype": "subscribePattern", "topic": "work/a", "allow": True},
+        {"acltype": "publishClientReceive", "topic": "home/+/state", "allow": True},
+        {"acltype": "publishClientReceive", "topic": "work/+", "allow": True},
+        {"acltype": "subscribeLiteral", "topic": "#", "allow": False},
+        {"acltype": "publishClientSend", "topic": "$CONTROL/dynamic-security/#", "allow": True},
+        {"acltype": "unsubscribePattern", "topic": "#", "allow": True},
+    ]}],
+    "defaultACLAccess": {"publishClientSend": True, "publishClientReceive": False, "subscribe": True},
+}  # fmt: skip
+
+
+def with_store(tmp_path: Path, text: str, more: str = "") -> Imported:
+    (tmp_path / "store.json").write_text(text)
+    lines = "plugin /usr/lib/mosquitto_dynamic_security.so\nplugin_opt_config_file {}/store.json\nlistener 1883\n"
+    return imported_of(tmp_path, lines.format(tmp_path) + more)
+
+
+def test_of_dynamic_security_what_both_questions_grant_is_granted(tmp_path: Path) -> None:
+    imported = with_store(tmp_path, json.dumps(STORE), "allow_anonymous true\npassword_file /other\n")
+    rules = imported.get("mqtt.acls")
+
+    assert imported.files == {"passwords": ("authentication.password_file.path", "ann:$7$101$c2FsdA==$aGFzaA==\n")}
+    for user in ("ann", "anonymous"):
+        assert [each for each in rules if each.get("user") == user] == [
+            {"permission": "allow", "topic": "home/+/state", "action": "subscribe", "user": user},
+            {"permission": "allow", "topic": "work/a", "action": "subscribe", "user": user},
+        ]
+    assert [each for each in rules if "user" not in each] == [
+        {"permission": "allow", "topic": "#", "action": "publish"}
+    ]
+    assert imported.get("mqtt.acl_default") == "deny"
+    told = {each.what for each in imported.findings}
+    assert {"client ann", "client bob", "client eve", "role narrow", "defaultACLAccess", "password_file"} <= told
+    assert {"$CONTROL", "to the letter", "allowwildcardsubs"} <= {
+        word
+        for each in imported.findings
+        for word in ("$CONTROL", "to the letter", "allowwildcardsubs")
+        if each.what == "role narrow" and word in each.text
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("{", "expected JSON"), ("[]", "expected clients"), ('{"clients": [{}]}', "username")]
+)
+def test_a_store_that_is_none_is_named(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ImportFailedError, match=said):
+        with_store(tmp_path, text)
+
+
+def test_the_plugin_without_its_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ImportFailedError, match=r":1: plugin: expected plugin_opt_config_file"):
+        imported_of(tmp_path, "plugin /usr/lib/mosquitto_dynamic_security.so\n")
+
+
+def test_a_certificate_that_is_a_login_there_is_one_here(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "authority")
+    certificate, key = authority.issue("server")
+    text = f"listener 8883\ncertfile {certificate}\nkeyfile {key}\ncafile {authority.certificate}\n"
+    settings = settings_of(
+        imported_of(tmp_path, text + "require_certificate true\nuse_identity_as_username true\n"), tmp_path
+    )
+
+    assert settings.authentication.certificate.mqtt
