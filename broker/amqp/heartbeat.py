@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """Heartbeats both ways (AMQP 0-9-1 §4.2.7): a peer that is silent for two intervals is gone; we never are for one.
 
 One timer serves all connections: a wheel with a place per half second. A connection is looked at every half interval,

@@ -16,13 +16,16 @@ Deviation: RabbitMQ routes a dead letter by BCC keys too; here BCC is gone since
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from broker.core.message import Message
 from broker.core.properties import (
     Long,
     Timestamp,
+    add_headers,
     decode_properties,
+    encode_table,
     header_value,
     replace_headers,
     replace_properties,
@@ -30,6 +33,8 @@ from broker.core.properties import (
 
 REJECTED = "rejected"
 COUNT_MAX = 2**63 - 2
+FIRST_DEATHS_REMEMBERED_MAX = 256
+"""Tables that say the same of all who died alike within a second."""
 
 
 def text(value: bytes) -> str:
@@ -58,38 +63,61 @@ def letter(message: Message, *, queue: str, reason: str, exchange: str, routing_
 
     `queue`, `reason`: where and why it died; `exchange`, `routing_key`: where it goes; `now_ms`: since 1970.
     """
-    raw = message.raw_properties
+    raw, published_with = message.raw_properties, message.routing_key
     died_in = text(message.exchange)
+    expiration = decode_properties(raw).get("expiration") if message.expiration_ms >= 0 else None
+    if expiration is not None:
+        raw = replace_properties(raw, expiration=None)
+    if not message.has_headers:
+        told = add_headers(raw, first_death(queue, reason, died_in, published_with, now_ms // 1000, expiration))
+    else:
+        keys = [text(published_with), *carbon_copies(raw)]
+        death = one_death(queue, reason, died_in, keys, now_ms // 1000, expiration)
+        changes = last_death(deaths_with(header_value(raw, "x-death"), death), queue, reason, died_in)
+        if header_value(raw, "x-first-death-reason") is None:
+            changes |= first_of_deaths(queue, reason, died_in)
+        # The queue's own routing key replaces the carbon copies as well, or the next death would route by them again.
+        told = replace_headers(raw, changes, ("CC",) if routing_key != published_with else ())
+    return message.readdressed(exchange.encode("utf-8", "surrogateescape"), routing_key, told)
+
+
+@lru_cache(maxsize=FIRST_DEATHS_REMEMBERED_MAX)
+def first_death(
+    queue: str, reason: str, died_in: str, routing_key: bytes, time_s: int, expiration: str | None
+) -> bytes:
+    """The headers of a message that had none, as a field table."""
+    death = one_death(queue, reason, died_in, [text(routing_key)], time_s, expiration)
+    return encode_table(last_death([death], queue, reason, died_in) | first_of_deaths(queue, reason, died_in))
+
+
+def one_death(
+    queue: str, reason: str, died_in: str, keys: list[str], time_s: int, expiration: str | None
+) -> dict[str, Any]:
+    """An entry of x-death."""
     death: dict[str, Any] = {
         "count": Long(1),
         "reason": reason,
         "queue": queue,
-        "time": Timestamp(now_ms // 1000),
+        "time": Timestamp(time_s),
         "exchange": died_in,
-        "routing-keys": [text(message.routing_key), *carbon_copies(raw)],
+        "routing-keys": keys,
     }
-    expiration = decode_properties(raw).get("expiration")
-    if expiration is not None:
-        death["original-expiration"] = expiration
-    changes: dict[str, object] = {
-        "x-death": deaths_with(header_value(raw, "x-death"), death),
+    return death if expiration is None else {**death, "original-expiration": expiration}
+
+
+def last_death(deaths: list[object], queue: str, reason: str, died_in: str) -> dict[str, object]:
+    """What every death says anew."""
+    return {
+        "x-death": deaths,
         "x-last-death-reason": reason,
         "x-last-death-queue": queue,
         "x-last-death-exchange": died_in,
     }
-    if header_value(raw, "x-first-death-reason") is None:
-        changes |= {
-            "x-first-death-reason": reason,
-            "x-first-death-queue": queue,
-            "x-first-death-exchange": died_in,
-        }
-    # The queue's own routing key replaces the carbon copies as well, or the next death would route by them again.
-    remove = ("CC",) if routing_key != message.routing_key else ()
-    if expiration is not None:
-        raw = replace_properties(raw, expiration=None)
-    return Message(
-        exchange.encode("utf-8", "surrogateescape"), routing_key, replace_headers(raw, changes, remove), message.body
-    )
+
+
+def first_of_deaths(queue: str, reason: str, died_in: str) -> dict[str, object]:
+    """What only the first says."""
+    return {"x-first-death-reason": reason, "x-first-death-queue": queue, "x-first-death-exchange": died_in}
 
 
 def died_of(entry: dict[str, Any], queue: str, reason: str | None = None) -> bool:

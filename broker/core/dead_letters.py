@@ -66,12 +66,17 @@ class DeadLetters:
             routing_key=keys[0],
             now_ms=self.vhost.clock.now_ms,
         )
-        takers = [
-            target
-            for target in exchange.resolve(keys, letter).targets
-            if not (isinstance(target, Queue) and dead_letter.would_cycle(letter.raw_properties, target.name))
-        ]
+        targets = exchange.targets_of(keys, letter)
+        if message.has_headers:
+            takers = [target for target in targets if not is_in_cycle(target, letter)]
+        else:  # it has died here alone
+            takers = [target for target in targets if target is not queue or reason == dead_letter.REJECTED]
         if self.vhost.watch is not None:
             letter.mark = message.mark
             self.vhost.watch.dead_lettered(queue, letter, exchange.name, takers, reason)
         accept_all(letter, takers)
+
+
+def is_in_cycle(target: object, letter: Message) -> bool:
+    """The letter has died in this queue before, and would for ever."""
+    return isinstance(target, Queue) and dead_letter.would_cycle(letter.raw_properties, target.name)

@@ -112,6 +112,10 @@ cdef class Exchange:
                     waiting.append(destination)
         return Route(list(targets), cacheable)
 
+    def targets_of(self, list routing_keys, Message message) -> list:
+        """Every target of a message whose own routing key is the first; not to be changed."""
+        return (self.route(message.message) if len(routing_keys) == 1 else self.resolve(routing_keys, message)).targets
+
     def publish_message(self, Message message) -> int:
         """`publish` for cold code: ROUTED, STORED, REFUSED or'ed; 0 where nobody took it."""
         return self.publish(message.message)

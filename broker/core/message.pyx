@@ -75,6 +75,11 @@ cdef class Message:
         return bool(self.message.flags & MESSAGE_PERSISTENT)
 
     @property
+    def has_headers(self) -> bool:
+        """The properties have a `headers` table."""
+        return bool(self.message.flags & MESSAGE_HAS_HEADERS)
+
+    @property
     def is_retained(self) -> bool:
         """It goes to a subscriber that came after it was published."""
         return bool(self.message.flags & MESSAGE_RETAINED)
@@ -105,6 +110,18 @@ cdef class Message:
         copy.message.flags = self.message.flags
         copy.message.publisher = self.message.publisher
         return copy
+
+    def readdressed(self, bytes exchange, bytes routing_key, bytes properties) -> Message:
+        """Another message with the same body. Raises ValueError for malformed properties."""
+        cdef Message other = Message.__new__(Message)
+        other.message = message_new(exchange, len(exchange), routing_key, len(routing_key), properties,
+                                    len(properties), self.message.body_size)
+        if other.message == NULL:
+            raise MemoryError
+        memcpy(message_body(other.message), message_body(self.message), self.message.body_size)
+        if message_describe(other.message) != MESSAGE_OK:
+            raise ValueError("malformed content properties")
+        return other
 
     def __eq__(self, other):
         """The same message, not one like it."""

@@ -279,6 +279,34 @@ cdef int headers_copy(Builder out, const uint8_t* at, const uint8_t* end, dict p
     return 0
 
 
+def add_headers(bytes raw_properties not None, bytes table not None):
+    """The list, which has no headers, with this field table as its headers. Raises TableError."""
+    cdef properties_t found
+    cdef Builder out = Builder()
+    cdef const uint8_t* raw = <const uint8_t*>PyBytes_AS_STRING(raw_properties)
+    cdef size_t tail
+    properties_require(raw_properties, &found)
+    assert not properties_has(&found, PROPERTY_HEADERS)
+    tail = headers_place(raw, &found)
+    out.write(raw, tail)
+    out.bytes[0] = <char>(raw[0] | 0x20)
+    out.write(PyBytes_AS_STRING(table), PyBytes_GET_SIZE(table))
+    out.write(raw + tail, PyBytes_GET_SIZE(raw_properties) - tail)
+    return out.build()
+
+
+cdef size_t headers_place(const uint8_t* raw, properties_t* found) noexcept:
+    """Where in a scanned list the headers stand, or would."""
+    cdef size_t place = 2
+    cdef int index
+    while raw[place - 1] & 1:       # words of flags that follow the first
+        place += 2
+    for index in range(PROPERTY_HEADERS):
+        if properties_has(found, index):
+            place = found.fields[index].offset + found.fields[index].size
+    return place
+
+
 def replace_headers(bytes raw_properties not None, object changes not None, object remove=()):
     """The list with some headers set (in place, or else at the end) and some removed.
 
@@ -291,16 +319,10 @@ def replace_headers(bytes raw_properties not None, object changes not None, obje
     cdef size_t start, tail
     cdef dict pending = {name_encode(name): value for name, value in changes.items()}
     cdef set removed = {name_encode(name) for name in remove}
-    cdef int index
     properties_require(raw_properties, &found)
     if not pending and not properties_has(&found, PROPERTY_HEADERS):
         return raw_properties
-    tail = 2
-    while raw[tail - 1] & 1:        # words of flags that follow the first: copied with the head
-        tail += 2
-    for index in range(PROPERTY_HEADERS):
-        if properties_has(&found, index):
-            tail = found.fields[index].offset + found.fields[index].size
+    tail = headers_place(raw, &found)
     out.write(raw, tail)
     out.bytes[0] = <char>(raw[0] | 0x20)
     start = out.size

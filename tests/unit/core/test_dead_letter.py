@@ -57,6 +57,23 @@ def test_the_first_death_is_told_whole():
     }
 
 
+def test_a_first_death_says_the_same_with_headers_and_without():
+    plain = died(published(message_id="1", content_type="text/plain"))
+    with_headers = died(published(message_id="1", content_type="text/plain", headers={"own": 1}))
+
+    assert {**headers(plain), "own": 1} == headers(with_headers)
+    rest = [{**decode_properties(each.raw_properties), "headers": None} for each in (plain, with_headers)]
+    assert rest[0] == rest[1] == {"message_id": "1", "content_type": "text/plain", "headers": None}
+
+
+def test_first_deaths_at_different_times_of_different_messages_are_told_apart():
+    first = died(published(b"a"), now_ms=1_000)
+    later = died(published(b"b"), now_ms=2_000)
+
+    assert [headers(each)["x-death"][0]["time"] for each in (first, later)] == [1, 2]
+    assert [headers(each)["x-death"][0]["routing-keys"] for each in (first, later)] == [["a"], ["b"]]
+
+
 def test_field_types_are_rabbitmqs_on_the_first_and_on_later_deaths():
     letter = died(died(died(published(expiration="5"))), "other")
     table = field_table.read_properties(letter.raw_properties)["headers"]

@@ -12,6 +12,7 @@ from broker.core.properties import (
     PROPERTY_NAMES,
     Long,
     Timestamp,
+    add_headers,
     check_properties,
     decode_properties,
     decode_table,
@@ -282,3 +283,18 @@ def timed(raw: bytes) -> float:
     for _ in range(200):
         decode_table(raw)
     return (time.perf_counter() - started) / 200
+
+
+@pytest.mark.parametrize("properties", [{}, {"content_type": "text/plain"}, {"delivery_mode": 2, "message_id": "1"}])
+def test_headers_are_added_to_a_list_without(properties):
+    table = encode_table({"a": 1, "b": "c"})
+
+    raw = add_headers(encode_properties(properties), table)
+
+    assert raw == replace_headers(encode_properties(properties), {"a": 1, "b": "c"})
+    assert decode_properties(raw) == {**properties, "headers": {"a": 1, "b": "c"}}
+
+
+def test_headers_are_not_added_to_what_is_no_list():
+    with pytest.raises(TableError):
+        add_headers(b"\x80\0", encode_table({}))

@@ -265,7 +265,7 @@ def test_records_whose_checksum_is_one_chain_are_taken_over(store: LmdbStore, da
         assert lanes == 4
         header = HEADER.pack(magic, 0, *rest, 0)
         batch = content[offset + HEADER.size : offset + HEADER.size + -(-(size - HEADER.size) // 8) * 8]
-        HEADER.pack_into(content, offset, magic, 0, *rest, chained(batch, chained(header)))
+        HEADER.pack_into(content, offset, magic, 0, *rest, chained(bytes(batch), chained(header)))
     (copy / JOURNAL_NAME).write_bytes(content)
 
     assert positions(copy) == [1, 2, 3]
