@@ -12,7 +12,6 @@ Invariants: nothing listens before everything is restored; after `stop` everythi
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -38,6 +37,7 @@ from broker.core.event_exchange import EventExchange, remove_event_exchange
 from broker.core.exchange import Exchange
 from broker.core.message import Message
 from broker.draining import Draining
+from broker.garbage import Garbage
 from broker.management.app import Management
 from broker.management.views import NODE
 from broker.memory_alarm import MemoryAlarm
@@ -71,7 +71,6 @@ log = logging.getLogger("hubbub.server")
 
 SWITCH_INTERVAL_S = 0.0005
 """How long the loop may keep another Python thread (a password being hashed, a backup) waiting."""
-GARBAGE_INTERVAL_MS = 60_000
 CERTIFICATES_MS = 1_000
 
 
@@ -302,18 +301,11 @@ class Server:
         return lambda listener: MqttConnection(self.broker, self.mqtt)
 
     def _settle_process(self) -> None:
-        """What was made so far stays: the garbage collector need not look at it, nor at each of 10,000 connections."""
+        """The interpreter, as a process wants it that has a loop and a thread that writes."""
         sys.setswitchinterval(SWITCH_INTERVAL_S)
-        gc.collect()
-        gc.freeze()
-        gc.disable()
-        self._closing.callback(gc.unfreeze)
-        self._closing.callback(gc.enable)
-        self.clock.call_at(self.clock.now_ms + GARBAGE_INTERVAL_MS, self._collect_garbage)
-
-    def _collect_garbage(self) -> None:
-        gc.collect()
-        self.clock.call_at(self.clock.now_ms + GARBAGE_INTERVAL_MS, self._collect_garbage)
+        garbage = Garbage(self.clock)
+        garbage.start()
+        self._closing.callback(garbage.stop)
 
     def _log_summary(self) -> None:
         log.info(
