@@ -220,6 +220,8 @@ class Server:
         self.poller.watch(self.store.notify_fd)
         self.streams = StreamEdge(loop, self.turn, pool, **shared)
         self._closing.callback(self.streams.close)
+        self.memory_alarm.counts |= {"unread": lambda: self.turn.kept_bytes, "output": lambda: pool.taken_bytes}
+        self.memory_alarm.connections = self._edge_connections
 
         self.ports = Ports(self.settings, self.poller, self.streams, self._closing)
         self.certificates = self._read_certificates()
@@ -248,6 +250,8 @@ class Server:
             self.broker, settings.limits, anonymous_user=anonymous.user if anonymous.enabled else ""
         )
         self.websockets = websocket_endpoint(self.broker, settings, self.native, amqp=make_amqp, mqtt=make_mqtt)
+        websockets = self.websockets.connections
+        self.memory_alarm.counts["gathered"] = lambda: sum(each.gathered_bytes for each in websockets)
         context = self.certificates.context if self.certificates is not None else None
         on_both = settings.websocket.on_plain_ports
         ports, sniff = self.ports, lambda make: sniffing(self.websockets, make) if on_both else make
@@ -297,6 +301,7 @@ class Server:
         )
         self.mqtt.restore()
         self.observed_mqtt = ObservedMqtt(self.mqtt)
+        self.memory_alarm.counts["sessions"] = self.mqtt.sessions.memory_bytes
         self.store.sync()
         return lambda listener: MqttConnection(self.broker, self.mqtt)
 

@@ -73,6 +73,8 @@ class Broker:
         self.publish_rates = PublishRates(self.parameters, clock)
         self.parameters.on_limits_changed = self.presence.rights_changed
         self.alarms: dict[str, str] = {}
+        self.is_full_of_lasting = False
+        """Retained messages and sessions have what they may have of the memory: no more are taken on."""
         self.publishing: set[Blockable] = set()
         self.intake = Intake()
         self.store_ids_used = 0

@@ -44,6 +44,7 @@ cdef class RetainedMessages(Contributor):
     cdef public uint64_t messages_max
     cdef public uint64_t bytes_max
     cdef public uint64_t message_bytes_max
+    cdef public bint is_full            # the broker's memory: what makes it more is refused
     cdef readonly uint64_t messages     # retained now
     cdef readonly uint64_t size_bytes   # … and what they take
     cdef readonly uint64_t stored       # set, the first time or again

@@ -21,6 +21,7 @@ class RetainedMessages:
     messages_max: int
     bytes_max: int
     message_bytes_max: int
+    is_full: bool
     messages: int
     size_bytes: int
     delivered: int

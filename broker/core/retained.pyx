@@ -116,7 +116,7 @@ cdef class RetainedMessages(Contributor):
                 self.clear(retained)
             return STORED           # also where nothing was: its deletion may be on its way to the disk still
         if (message.body_size > self.message_bytes_max or self.size_bytes - size_before + size > self.bytes_max
-                or (is_new and self.messages >= self.messages_max)):
+                or (is_new and self.messages >= self.messages_max) or (self.is_full and size > size_before)):
             self.refused += 1
             return REFUSED
         if retained is None:

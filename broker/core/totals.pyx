@@ -6,6 +6,7 @@ from broker.core.exchange cimport SIZE_BOUNDS, Exchange
 from broker.core.ledger cimport ledger_t, ledger_unaccounted
 from broker.core.overflow cimport total_bytes
 from broker.core.queue cimport Queue
+from broker.core.ready cimport ReadyList
 
 cdef enum:
     WORDS = sizeof(ledger_t) // sizeof(uint64_t)
@@ -36,6 +37,19 @@ cdef class QueueTotals:
         """The sum of the ledgers (ledger.pxd says what each word counts), and `unaccounted`, which is 0."""
         counts = self.ledger
         return {**counts, "unaccounted": ledger_unaccounted(&self.ledger, self.ready, self.unacked)}
+
+
+def memory_bytes(queues) -> int:
+    """What the messages of many queues take in memory: those that are ready there, and those not yet settled."""
+    cdef Queue queue
+    cdef ReadyList level
+    cdef uint64_t size = 0
+    for queue in queues:
+        size += queue.unacked_bytes
+        if queue.ready_count:
+            for level in queue.levels:
+                size += level.held_bytes()
+    return size
 
 
 def exchange_totals(exchanges) -> dict:

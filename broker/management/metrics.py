@@ -57,9 +57,28 @@ class BrokerMetrics(Collector):
         for name in self.server.broker.alarms:
             alarms.add_metric([name], 1)
         yield alarms
+        yield from self._memory()
         yield from self._intake()
         yield GaugeMetricFamily(
             "hubbub_start_time_seconds", "When the broker started, since 1970.", value=self.server.started_at
+        )
+
+    def _memory(self) -> Iterator[Metric]:
+        alarm = self.server.memory_alarm
+        parts = GaugeMetricFamily("hubbub_memory_bytes", "What counts in the budget of memory.", labels=["part"])
+        for name, size in alarm.parts().items():
+            parts.add_metric([name], size)
+        yield parts
+        yield GaugeMetricFamily("hubbub_memory_budget_bytes", "The budget of memory.", value=alarm.bytes_max)
+        yield GaugeMetricFamily(
+            "hubbub_memory_full_of_lasting",
+            "1 while retained messages and sessions have half of the budget: no more are taken on.",
+            value=self.server.broker.is_full_of_lasting,
+        )
+        yield CounterMetricFamily(
+            "hubbub_connections_cut_for_memory",
+            "Connections cut off: memory was short, and they neither took nor said anything.",
+            value=alarm.cut_count,
         )
 
     def _intake(self) -> Iterator[Metric]:

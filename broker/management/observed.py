@@ -30,6 +30,10 @@ class ObservedBroker(Protocol):
         """core.parameters.Parameters."""
 
     @property
+    def is_full_of_lasting(self) -> bool:
+        """Retained messages and sessions have what they may have of the memory."""
+
+    @property
     def alarms(self) -> Mapping[str, str]:
         """Why publishers wait, by name; empty where they need not."""
 
@@ -197,6 +201,10 @@ class ObservedServer(Protocol):
     @property
     def memory_limit_bytes(self) -> int:
         """Messages in memory above which publishers are blocked."""
+
+    @property
+    def memory_alarm(self) -> Any:
+        """memory_alarm.MemoryAlarm: `parts()`, `bytes`, `bytes_max`, `cut_count`."""
 
     @property
     def disk_free_limit_bytes(self) -> int:

@@ -231,6 +231,8 @@ def accept(connection: MqttConnection, connect: Connect, last_data: bytes = b"")
     else:
         expiry = 0 if connect.clean_start else None
     existing = sessions.find(vhost, client_id)
+    if existing is None and expiry != 0 and connection.broker.is_full_of_lasting:
+        raise MqttError(Reason.QUOTA_EXCEEDED, "sessions and retained messages have all the memory that they may have")
     if existing is not None and existing.connection is not None:
         ending.take_over(existing.connection)
     count_in(connection)

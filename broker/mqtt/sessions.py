@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from broker.mqtt.sys_topics import SysTopics
 
 SESSION, STATE = "session", "qos 2"
+SESSION_BYTES, SUBSCRIPTION_BYTES = 1_600, 800
+"""About what one takes in memory, as measured with 5,000 sessions of none and of ten filters."""
 
 
 class Sessions:
@@ -70,6 +72,12 @@ class Sessions:
     def __len__(self) -> int:
         """How many there are, connected or not."""
         return len(self.by_name)
+
+    def memory_bytes(self) -> int:
+        """About what they take, without their messages; a binding of `amq.topic` is mostly a subscription."""
+        topics = (vhost.exchanges.get("amq.topic") for vhost in self.broker.vhosts.values())
+        bindings = sum(len(exchange.bindings) for exchange in topics if exchange is not None)
+        return len(self.by_name) * SESSION_BYTES + bindings * SUBSCRIPTION_BYTES
 
     def find(self, vhost: VirtualHost, client_id: str) -> Session | None:
         """The session of that name, or None."""

@@ -31,6 +31,7 @@ cdef class Turn:
     cdef bint running
     cdef bint woken                                     # a turn is already asked for
     cdef readonly unsigned long long count
+    cdef readonly size_t kept_bytes                     # received from all links, and not yet consumed
     cdef public int64_t stall_us                        # a part that takes longer is told to `on_stall`; 0: none is
     cdef public object on_stall                         # (part, Connection or None, seconds)
     cdef int64_t lap_us                                 # when the part began

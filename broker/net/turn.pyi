@@ -11,6 +11,7 @@ class Source: ...
 
 class Turn:
     count: int
+    kept_bytes: int
     stall_us: int
     on_stall: Callable[[str, Connection | None, float], object] | None
     def __init__(
@@ -23,3 +24,5 @@ class Turn:
 class Link(Output):
     connection: Connection | None
     paused: bool
+    @property
+    def kept_bytes(self) -> int: ...

@@ -177,7 +177,7 @@ cdef class Link(Output):
     """An edge's half of one connection."""
 
     def __dealloc__(self):
-        self.drop_kept()
+        free(self.kept)                 # what ended has dropped it; the turn may be gone by now
 
     cdef void open(self, Connection connection, str peer, str listener) noexcept:
         self.connection = connection
@@ -218,6 +218,11 @@ cdef class Link(Output):
             return
         self.keep(data + consumed, size - consumed)
 
+    @property
+    def kept_bytes(self):
+        """Received, and not yet taken."""
+        return self.kept_size
+
     cdef void keep(self, const char* data, size_t size) noexcept:
         """Put received bytes behind those that are kept."""
         cdef char* kept = <char*>realloc(self.kept, self.kept_size + size)
@@ -227,6 +232,7 @@ cdef class Link(Output):
         memcpy(kept + self.kept_size, data, size)
         self.kept = kept
         self.kept_size += size
+        self.turn.kept_bytes += size
 
     cdef void feed_kept(self) noexcept:
         cdef char* kept = self.kept
@@ -235,11 +241,13 @@ cdef class Link(Output):
             return
         self.kept = NULL
         self.kept_size = 0
+        self.turn.kept_bytes -= size
         self.feed(kept, size)
         free(kept)
 
     cdef void drop_kept(self) noexcept:
         free(self.kept)
+        self.turn.kept_bytes -= self.kept_size
         self.kept = NULL
         self.kept_size = 0
 

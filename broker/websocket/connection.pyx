@@ -95,6 +95,11 @@ cdef class WebSocketConnection(Connection):
                 return                              # it waits for an answer, and closes by itself
         self.fail(GOING_AWAY, "the broker stops")
 
+    @property
+    def gathered_bytes(self):
+        """What it has of a message that it needs whole."""
+        return len(self.gathered or b"") + len(self.inflated or b"")
+
     cpdef lost(self, str reason):
         """The transport is gone."""
         cdef Connection carried = self.carried

@@ -85,12 +85,15 @@ class Nodes:
         """
         vhosts = list(self.server.broker.vhosts.values())
         queues = [queue for vhost in vhosts for queue in list(vhost.queues.values())]
+        parts = self.server.memory_alarm.parts()
         own = {
             "messages_ready": sum(each.memory_bytes for each in queues),
             "messages_unacknowledged": sum(each.unacked_bytes for each in queues),
-            "messages_retained": sum(vhost.retained.memory_bytes for vhost in vhosts),
-            "messages_incoming": self.server.broker.intake.bytes,
-            "output": sum(each.output.pending_bytes for each in self.server.connections()),
+            "messages_retained": parts["retained"],
+            "messages_incoming": parts["incoming"],
+            "received_unread": parts.get("unread", 0) + parts.get("gathered", 0),
+            "output": parts.get("output", 0),
+            "mqtt_sessions": parts.get("sessions", 0),
         }
         total = resident_bytes()
         return {

@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from broker.config import Mqtt
 from broker.draining import Draining
 from broker.management.app import Management
+from broker.memory_alarm import MemoryAlarm
 from broker.mqtt.endpoint import Endpoint as MqttEndpoint
 from broker.mqtt.observed import Observed
 from tests.support.peer import Core
@@ -60,6 +61,7 @@ class ObservedCore:
             counts={"reading": 1, "elsewhere": 0}, longest_s=0.5, lag_counts=[5] + [0] * 9 + [1], lag_sum_s=2.5
         )
         self.memory_limit_bytes = 1_000_000
+        self.memory_alarm = MemoryAlarm(core.broker, core.clock, 1_000_000)
         self.disk_free_limit_bytes = 50_000_000
         self.backups: list[str] = []
         self.commits = 0
