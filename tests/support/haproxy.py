@@ -29,18 +29,20 @@ def route(target: int, words: str) -> Route:
 class HaProxy:
     """Runs while it is entered; forwards bytes as they are."""
 
-    def __init__(self, directory: Path, routes: Iterable[Route]) -> None:
+    def __init__(self, directory: Path, routes: Iterable[Route], lines: Iterable[str] = ()) -> None:
+        """`lines`: more of haproxy.cfg."""
         self.program = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin") or ""
         if not self.program:
             skip_unless_ci("haproxy is not installed (Debian: haproxy)")
         self.routes = list(routes)
         self.log = directory / "haproxy.log"
         self.configuration = directory / "haproxy.cfg"
+        more = list(lines)
         lines = ["defaults", " mode tcp", " timeout connect 5s", " timeout client 60s", " timeout server 60s"]
         for each in self.routes:
             lines += [f"listen to_{each.target}_{each.port}", f" bind {HOST}:{each.port}"]
             lines += [f" server broker {HOST}:{each.target} {each.words}"]
-        self.configuration.write_text("\n".join(lines) + "\n")
+        self.configuration.write_text("\n".join([*lines, *more]) + "\n")
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> HaProxy:
