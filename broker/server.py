@@ -39,6 +39,7 @@ from broker.core.message import Message
 from broker.draining import Draining
 from broker.garbage import Garbage
 from broker.management.app import Management
+from broker.management.attempts import LoginAttempts
 from broker.management.views import NODE
 from broker.memory_alarm import MemoryAlarm
 from broker.mqtt.connection import MqttConnection
@@ -132,6 +133,8 @@ class Server:
         self.clock.earlier = self.loop_clock.earlier
         self.broker = Broker(self.store, self.clock, limits)
         self.broker.access.failures.use(settings.login_failures)
+        self.attempts = LoginAttempts()
+        self.broker.events.login_watcher = self.attempts.watch
         self.store.on_status = self._on_store_status
         if self.store.status != "ok":  # the disk was full before we came
             self._on_store_status(self.store.status, self.store.status_text)
@@ -417,6 +420,11 @@ class Server:
     def proxies(self) -> Proxies:
         """Whose PROXY headers count, and what was refused."""
         return self.ports.proxies
+
+    @property
+    def accepting(self) -> bool:
+        """False while no connection is accepted because the process has no descriptors left."""
+        return self.poller.accepting
 
     @property
     def edge_counts(self) -> dict[str, int]:

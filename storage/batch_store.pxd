@@ -36,6 +36,10 @@ cdef class BatchStore(OpenBatch):
     cdef public object journal          # None, or called with each sealed batch as bytes (see `replay.py`)
     cdef uint64_t segments_compacted
     cdef uint64_t segments_dropped
+    cdef uint64_t loads                 # of messages that were on disk alone …
+    cdef uint64_t loaded_messages
+    cdef uint64_t loaded_bytes          # … their bodies
+    cdef uint64_t load_us
     cdef uint64_t batches_sealed
     cdef uint64_t batch_sizes[BATCH_BUCKETS]    # sealed batches by what they hold: at most 256 bytes, four times that …
     cdef uint64_t batch_bytes

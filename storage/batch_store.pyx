@@ -296,6 +296,10 @@ cdef class BatchStore(OpenBatch):
             "segments": self.table.count,
             "segments_compacted": self.segments_compacted,
             "segments_dropped": self.segments_dropped,
+            "loads": self.loads,
+            "loaded_messages": self.loaded_messages,
+            "loaded_bytes": self.loaded_bytes,
+            "load_seconds": self.load_us / 1e6,
             "live_bytes": self.stored_bytes,
         }
 

@@ -6,8 +6,8 @@ from libc.stdint cimport int64_t
 from storage.journal cimport journal_prepare
 from storage.overlay cimport generation_t
 from storage.room cimport count_latency, make_room, note_status, passes, wake
+from storage.monotonic cimport monotonic_us
 from storage.threads cimport (
-    monotonic_us,
     pthread_cond_broadcast,
     pthread_cond_wait,
     pthread_mutex_lock,

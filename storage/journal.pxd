@@ -48,6 +48,8 @@ ctypedef struct journal_t:
     uint64_t records
     uint64_t written_bytes
     uint64_t syncs
+    uint64_t write_us
+    uint64_t sync_us
 
 cdef inline uint64_t record_place(uint64_t size) noexcept nogil:
     """What a batch of `size` bytes takes of the file."""

@@ -1,12 +1,14 @@
 """Writing and proving the journal's records. Layout and invariants: `journal.pxd`."""
 
 from libc.errno cimport EINTR, EIO, errno
+from libc.stdint cimport int64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, mmap, munmap
 from posix.types cimport off_t
 from posix.unistd cimport close
 
+from storage.monotonic cimport monotonic_us
 from storage.segment cimport checksum
 
 cdef extern from "<unistd.h>" nogil:
@@ -77,6 +79,7 @@ cdef int journal_append(journal_t* journal, int half, uint64_t at, uint64_t size
     cdef record_header_t header
     cdef uint64_t padded = (size + 7) & ~<uint64_t>7
     cdef char* batch = journal.buffer + sizeof(header)
+    cdef int64_t began_us, written_us
     cdef int result
     memset(batch + size, 0, padded - size)
     header.magic = JOURNAL_MAGIC
@@ -86,13 +89,17 @@ cdef int journal_append(journal_t* journal, int half, uint64_t at, uint64_t size
     header.size = size
     header.checksum = record_checksum(&header, batch)
     memcpy(journal.buffer, &header, sizeof(header))
+    began_us = monotonic_us()
     result = write_all(journal.fd, journal.buffer, sizeof(header) + padded,
                        RECORD_ALIGN + half * journal.half_bytes + at)
     if result != 0:
         return result
     journal.syncs += 1
+    written_us = monotonic_us()
+    journal.write_us += written_us - began_us
     if fdatasync(journal.fd) != 0:
         return errno if errno != EINTR else EIO     # interrupted or not: nobody knows what is on disk
+    journal.sync_us += monotonic_us() - written_us
     journal.sequence += 1
     journal.records += 1
     journal.written_bytes += sizeof(header) + padded

@@ -351,6 +351,8 @@ cdef class LmdbStore(LmdbReader):
             "journal_bytes": 2 * self.writer.journal.half_bytes,
             "journal_records": self.writer.journal.records,
             "journal_syncs": self.writer.journal.syncs,
+            "journal_write_seconds": self.writer.journal.write_us / 1e6,
+            "journal_sync_seconds": self.writer.journal.sync_us / 1e6,
             "journal_written_bytes": self.writer.journal.written_bytes,
             "journal_waits": self.writer.waits,
             "journal_elided_bytes": self.writer.elided_bytes,

@@ -1,6 +1,7 @@
 """Loading, restoring, scanning. The structure and its invariants are in `segment_store.pxd`."""
 
 from libc.errno cimport ENOMEM
+from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
 from storage.interface cimport SLOT_DURABLE
@@ -30,6 +31,7 @@ from storage.segment_table cimport (
     table_add,
     table_find,
 )
+from storage.monotonic cimport monotonic_us
 
 from storage.errors import StoreCorruptError
 
@@ -82,6 +84,7 @@ cdef class SegmentStore(BatchStore):
         cdef uint64_t bytes_left = bytes_max
         cdef uint32_t index = 0
         cdef int count = 0, added
+        cdef int64_t began_us = monotonic_us()
         if segment == NULL:
             return 0
         self.begin_reading()
@@ -102,6 +105,11 @@ cdef class SegmentStore(BatchStore):
             raise
         finally:
             self.end_reading()
+        self.loads += 1
+        self.loaded_messages += count
+        for added in range(count):
+            self.loaded_bytes += loaded[added].message.body_size
+        self.load_us += monotonic_us() - began_us
         return count
 
     cdef int load_part(self, segment_t* segment, uint32_t index, uint32_t queue_id, uint32_t first_slot,

@@ -1,7 +1,7 @@
-"""What of POSIX threads and clocks the two threads of the store use. Declarations, and two inline functions."""
+"""What of POSIX threads and clocks the two threads of the store use. Declarations, and an inline function."""
 
 from libc.stdint cimport int64_t
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+from posix.time cimport timespec
 
 from storage.writer cimport pthread_cond_t, pthread_mutex_t, pthread_t
 
@@ -26,12 +26,6 @@ cdef extern from "<signal.h>" nogil:
     int SIG_SETMASK
     int sigfillset(sigset_t* signals)
     int pthread_sigmask(int how, const sigset_t* signals, sigset_t* old)
-
-
-cdef inline int64_t monotonic_us() noexcept nogil:
-    cdef timespec now
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return <int64_t>now.tv_sec * 1000000 + now.tv_nsec // 1000
 
 
 cdef inline int wait_until(pthread_cond_t* condition, pthread_mutex_t* mutex, int64_t until_us) noexcept nogil:

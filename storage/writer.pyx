@@ -28,9 +28,9 @@ from storage.room cimport (
     unlock_reading,
     wake,
 )
+from storage.monotonic cimport monotonic_us
 from storage.threads cimport (
     SIG_SETMASK,
-    monotonic_us,
     pthread_cond_broadcast,
     pthread_cond_init,
     pthread_condattr_init,

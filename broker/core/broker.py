@@ -81,6 +81,8 @@ class Broker:
         self.queues_declared = 0
         self.queues_deleted = 0
         self.deleted_counts: dict[str, int] = {}
+        self.deleted_session_counts: dict[str, int] = {}
+        self.dead_lettered: Counter[str] = Counter()
         self.deleted_exchange_counts: Counter[str] = Counter()
         self.deleted_sizes: list[int] = []
         self.deleted_retained_counts: Counter[str] = Counter()
@@ -269,6 +271,8 @@ class Broker:
         self.queues_deleted += 1
         for word, count in queue.counts.items():
             self.deleted_counts[word] = self.deleted_counts.get(word, 0) + count
+            if queue.serves_sessions:
+                self.deleted_session_counts[word] = self.deleted_session_counts.get(word, 0) + count
         self.events.tell("queue.deleted", name=queue.name, vhost=queue.vhost.name)
 
     def on_exchange_deleted(self, exchange: Exchange) -> None:

@@ -33,6 +33,7 @@ class DeadLetters:
 
     def publish(self, queue: Queue, message: Message, reason: str) -> None:
         """Route a message that left `queue` unconsumed to the queue's dead-letter exchange."""
+        self.vhost.broker.dead_lettered[reason] += 1
         self.waiting.append((queue, message, reason))
         if self.routing:
             return

@@ -63,6 +63,7 @@ cdef class Queue(Target):
     cdef bint is_limited                        # a length, or `drops_transient_offline`
     cdef bint is_checked                        # … or a watch: `turn_away` has to be asked
     cdef object watch                           # watch.Watch, told what happens to messages here; None: nobody is
+    cdef public bint serves_sessions            # an MQTT session's, or a shared subscription's: counted apart
     cdef public bint drops_transient_offline    # transient ones do not wait for credit; then `change`
     cdef readonly bint counts_deliveries        # x-delivery-count goes with what comes again, and outlives a restart
     cdef readonly DeliveryCounts delivery_counts

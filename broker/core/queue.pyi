@@ -21,6 +21,7 @@ class Queue(Target):
     durable: bool
     arguments: dict[str, Any]
     drops_transient_offline: bool
+    serves_sessions: bool
 
     def __init__(
         self,

@@ -49,3 +49,12 @@ cdef class ReadyList:
     cdef int page_out(self) except -1
     cdef int page_in(self) except -1
     cdef uint64_t clear(self) except? 0xffffffffffffffff            # settles everything; how many there were
+
+
+cdef inline uint64_t run_bytes(ReadyList level) noexcept:
+    """Bodies of the messages that are on disk alone."""
+    cdef uint64_t bytes = 0
+    cdef size_t index
+    for index in range(level.runs_head, level.runs_end):
+        bytes += level.runs[index].bytes
+    return bytes

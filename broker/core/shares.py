@@ -86,7 +86,7 @@ class Shares:
             queue = self.vhost.create_queue(
                 name, durable=False, exclusive=False, auto_delete=False, owner=None, arguments=arguments
             )
-        queue.drops_transient_offline = True
+        queue.drops_transient_offline = queue.serves_sessions = True
         queue.change(queue.settings)
         self.vhost.bind(self.vhost.exchange("amq.topic"), queue, QUEUE, binding_key)
         return queue

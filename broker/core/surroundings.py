@@ -5,6 +5,7 @@ Owns nothing: `broker.Broker` is what is described here. So that vhosts need not
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Surroundings(Protocol):
     publishing: set[Blockable]
     access: Access
     queues_declared: int
+    dead_lettered: Counter[str]
     definitions_changed: int
     marks_given: int
 

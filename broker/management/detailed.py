@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
+from broker.core.totals import QueueTotals
 from broker.management import views
 from broker.management.listing import every
 from broker.management.observed import ObservedServer
@@ -67,6 +68,12 @@ FETCHED, MANUAL, AUTOMATIC = (
     "automatic acknowledgement mode",
 )
 
+
+def capacity(queue: Any) -> float:
+    """1 while there are consumers and nothing waits for them: this moment's, where RabbitMQ has the share of time."""
+    return float(queue.consumers.count != 0 and queue.ready_count == 0)
+
+
 FAMILIES: dict[str, Family] = {
     "queue_coarse_metrics": Family("queue", (
         Row("queue_messages_ready", GAUGE, READY, lambda queue: queue.ready_count),
@@ -77,13 +84,27 @@ FAMILIES: dict[str, Family] = {
     "queue_consumer_count": Family("queue", (CONSUMERS,)),
     "queue_metrics": Family("queue", (
         CONSUMERS,
-        Row("queue_process_memory_bytes", GAUGE, "Memory of the messages that a queue holds in memory",
+        Row("queue_consumer_capacity", GAUGE, "Consumer capacity", capacity),
+        Row("queue_consumer_utilisation", GAUGE, "Same as consumer capacity", capacity),
+        Row("queue_process_memory_bytes", GAUGE, "Memory in bytes used by the Erlang queue process",
             lambda queue: queue.memory_bytes),
+        Row("queue_messages_ram", GAUGE, "Ready and unacknowledged messages stored in memory",
+            lambda queue: QueueTotals((queue,)).ready_in_memory + queue.unacked_count),
+        Row("queue_messages_ram_bytes", GAUGE, "Size of ready and unacknowledged messages stored in memory",
+            lambda queue: queue.memory_bytes + queue.unacked_bytes),
+        Row("queue_messages_ready_ram", GAUGE, "Ready messages stored in memory",
+            lambda queue: QueueTotals((queue,)).ready_in_memory),
+        Row("queue_messages_unacked_ram", GAUGE, "Unacknowledged messages stored in memory",
+            lambda queue: queue.unacked_count),
         Row("queue_messages_bytes", GAUGE, "Size in bytes of ready and unacknowledged messages",
             lambda queue: queue.ready_bytes + queue.unacked_bytes),
         Row("queue_messages_ready_bytes", GAUGE, "Size in bytes of ready messages", lambda queue: queue.ready_bytes),
         Row("queue_messages_unacked_bytes", GAUGE, "Size in bytes of all unacknowledged messages",
             lambda queue: queue.unacked_bytes),
+        Row("queue_messages_paged_out", GAUGE, "Messages paged out to disk",
+            lambda queue: queue.ready_count - QueueTotals((queue,)).ready_in_memory),
+        Row("queue_messages_paged_out_bytes", GAUGE, "Size in bytes of messages paged out to disk",
+            lambda queue: QueueTotals((queue,)).paged_out_bytes),
     )),
     "queue_delivery_metrics": Family("queue", (
         Row("queue_get_ack_total", COUNTER, f"Total number of {FETCHED} with basic.get in {MANUAL}", "got"),
@@ -100,7 +121,7 @@ FAMILIES: dict[str, Family] = {
             "Total number of times basic.get operations fetched no message on a queue", "get_empty"),
     )),
     "channel_queue_exchange_metrics": Family("queue", (
-        Row("queue_messages_published_total", COUNTER, "Total number of messages published into a queue", "accepted"),
+        Row("queue_messages_published_total", COUNTER, "Total number of messages published to queues", "accepted"),
     )),
     "exchange_metrics": Family("exchange", (
         Row("exchange_messages_published_total", COUNTER, "Total number of messages published into an exchange",
@@ -118,7 +139,7 @@ FAMILIES: dict[str, Family] = {
             lambda connection: connection.output.bytes_sent),
     )),
     "connection_metrics": Family("connection", (
-        Row("connection_incoming_packets_total", COUNTER, "Total number of frames received on a connection",
+        Row("connection_incoming_packets_total", COUNTER, "Total number of packets received on a connection",
             lambda connection: getattr(connection, "frames_received", 0)),
         Row("connection_channels", GAUGE, "Channels on a connection",
             lambda connection: len(getattr(connection, "channels", ()))),
@@ -129,16 +150,27 @@ FAMILIES: dict[str, Family] = {
             lambda channel: channel.unacked_count),
         Row("channel_messages_unconfirmed", GAUGE, "Published but not yet confirmed messages",
             lambda channel: channel.published - channel.accepted_up_to if channel.confirms else 0),
+        Row("channel_messages_uncommitted", GAUGE, "Messages received in a transaction but not yet committed",
+            lambda channel: len(channel.transaction.publishes) if channel.transaction is not None else 0),
+        Row("channel_acks_uncommitted", GAUGE, "Message acknowledgements in a transaction not yet committed",
+            lambda channel: len(channel.transaction.settlements) if channel.transaction is not None else 0),
         Row("consumer_prefetch", GAUGE, "Limit of unacknowledged messages for each consumer",
             lambda channel: channel.consumer_prefetch_count),
         Row("channel_prefetch", GAUGE, "Total limit of unacknowledged messages for all consumers on a channel",
             lambda channel: channel.prefetch_count),
     )),
     "channel_exchange_metrics": Family("channel", (
-        Row("channel_messages_published_total", COUNTER, "Total number of messages published on a channel",
+        Row("channel_messages_published_total", COUNTER, "Total number of messages published into an "
+            "exchange on a channel",
             lambda channel: channel.messages_published),
-        Row("channel_messages_confirmed_total", COUNTER, "Total number of messages confirmed on a channel",
+        Row("channel_messages_confirmed_total", COUNTER, "Total number of messages published into an "
+            "exchange and confirmed on the channel",
             lambda channel: channel.accepted_up_to if channel.confirms else 0),
+    )),
+    "auth_attempt_detailed_metrics": Family("attempt", tuple(
+        Row(f"auth_attempts_detailed{word}_total", COUNTER,
+            f"Total number of {text}authorization attempts with source info", f"auth_attempts{word}")
+        for word, text in (("", ""), ("_succeeded", "successful "), ("_failed", "failed "))
     )),
     "queue_info": Family("queue_info", (
         Row("queue_info", GAUGE, "A metric with a constant '1' value and labels that provide some queue details",
@@ -218,7 +250,21 @@ def vhosts(server: ObservedServer, page: Page) -> Iterator[tuple[str, Any]]:
             yield f'vhost="{escaped(each.name)}"', each
 
 
+def attempts(server: ObservedServer, _page: Page) -> Iterator[tuple[str, Any]]:
+    """Labels, and who tried to log in, from where."""
+    for row in list(server.attempts.sources()):
+        labels = ",".join(f'{name}="{escaped(str(row[name]))}"' for name in ("remote_address", "username", "protocol"))
+        yield labels, Counted(row)
+
+
+class Counted(NamedTuple):
+    """What has counts by name."""
+
+    counts: dict[str, Any]
+
+
 OBJECTS: dict[str, Callable[[ObservedServer, Page], Iterator[tuple[str, Any]]]] = {
+    "attempt": attempts,
     "queue": queues,
     "queue_info": queues_with_type,
     "queue_event": queues,

@@ -65,6 +65,14 @@ class ObservedBroker(Protocol):
     def deleted_counts(self) -> Mapping[str, int]:
         """The ledgers of deleted queues, in one sum."""
 
+    @property
+    def deleted_session_counts(self) -> Mapping[str, int]:
+        """… of those, the queues of MQTT sessions and shared subscriptions."""
+
+    @property
+    def dead_lettered(self) -> Mapping[str, int]:
+        """Messages that were published again to a dead-letter exchange, by reason."""
+
     def exchange_counts(self) -> Mapping[str, int]:
         """What was published, routed, unroutable and returned."""
 
@@ -107,6 +115,12 @@ class ObservedMqtt(Protocol):
 
     def sessions(self) -> Iterator[dict[str, Any]]:
         """Every session."""
+
+    def traffic(self) -> Iterable[Any]:
+        """mqtt.traffic.Traffic of each version."""
+
+    def ends(self) -> Mapping[str, tuple[int, int]]:
+        """Publishers and consumers by protocol: `mqtt310`, `mqtt311`, `mqtt50`."""
 
     def figures(self) -> Mapping[str, int]:
         """What there is now: `connections`, `sessions`."""
@@ -185,6 +199,14 @@ class ObservedServer(Protocol):
     @property
     def audit(self) -> Any:
         """audit_log.AuditLog; None where none is written."""
+
+    @property
+    def attempts(self) -> Any:
+        """attempts.LoginAttempts."""
+
+    @property
+    def accepting(self) -> bool:
+        """False while no connection is accepted because the process has no descriptors left."""
 
     @property
     def edge_counts(self) -> Mapping[str, int]:

@@ -20,18 +20,12 @@ from broker.management.asked import SEES_ALL, USER, require
 from broker.management.detailed import FAMILIES, PER_OBJECT_FAMILIES, WITH_QUEUE_INFO, Page, detailed
 from broker.management.listing import REGEX_MAX, every, fits, those
 from broker.management.metrics import exposition
+from broker.management.negotiated import page_of
+from broker.management.node_metrics import NODE_FAMILIES
 from broker.management.observed import ObservedServer
-from broker.management.rabbitmq_metrics import (
-    DETAILED,
-    IDENTITY,
-    NODE_FAMILIES,
-    PER_OBJECT,
-    RabbitmqMetrics,
-)
+from broker.management.rabbitmq_metrics import DETAILED, IDENTITY, PER_OBJECT, RabbitmqMetrics
 from broker.management.replies import bad_request
 from broker.management.sums import sums_of
-
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Scrapes:
@@ -51,14 +45,14 @@ class Scrapes:
     async def sums(self, request: web.Request) -> web.Response:
         """Everything, in sums."""
         check_sees_all(request)
-        return page_of(exposition(self.server))
+        return await page_of(request, exposition(self.server))
 
     async def per_object(self, request: web.Request) -> web.Response:
         """Everything, of each object."""
         check_sees_all(request)
         page = Page("rabbitmq_", PER_OBJECT_FAMILIES, self.server.scraped_objects_max)
         lines = await detailed(self.server, page)
-        return page_of(exposition(self.server, PER_OBJECT) + lines.encode())
+        return await page_of(request, exposition(self.server, PER_OBJECT) + lines.encode())
 
     async def detailed(self, request: web.Request) -> web.Response:
         """The families of the query."""
@@ -76,7 +70,7 @@ class Scrapes:
             await chosen(self.server, request.query.getall("queue", [])),
         )
         lines = await detailed(self.server, page)
-        return page_of(self.identity(asked) + lines.encode())
+        return await page_of(request, self.identity(asked) + lines.encode())
 
     def identity(self, asked: list[str]) -> bytes:
         """What every page of RabbitMQ's begins with, and the families that are the node's."""
@@ -93,11 +87,6 @@ def check_sees_all(request: web.Request) -> None:
     """Where there is a login, it must be such a user's. 401."""
     if USER in request:
         require(request, SEES_ALL)
-
-
-def page_of(text: bytes) -> web.Response:
-    """A page for Prometheus."""
-    return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
 
 
 async def chosen(server: ObservedServer, asked: list[str]) -> frozenset[tuple[str, str]] | None:

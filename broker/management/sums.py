@@ -18,6 +18,8 @@ class Sums(NamedTuple):
     """core.totals.QueueTotals of the queues that there are."""
     ledger: Mapping[str, int]
     """Of all queues, deleted ones included; `unaccounted` among the words."""
+    sessions: Mapping[str, int]
+    """… of those, the queues of MQTT sessions and shared subscriptions."""
     exchanges: Mapping[str, int]
     """Published, routed, unroutable, returned: of all exchanges, deleted ones included."""
 
@@ -25,7 +27,11 @@ class Sums(NamedTuple):
 def sums_of(server: ObservedServer) -> Sums:
     """Now."""
     now = server.broker.queue_totals()
-    ledger = dict(server.broker.deleted_counts)
-    for word, count in now.counts.items():
-        ledger[word] = ledger.get(word, 0) + count
-    return Sums(now, ledger, server.broker.exchange_counts())
+    ledger = added(server.broker.deleted_counts, now.counts)
+    sessions = added(server.broker.deleted_session_counts, now.session_counts)
+    return Sums(now, ledger, sessions, server.broker.exchange_counts())
+
+
+def added(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    """Word by word."""
+    return {word: one.get(word, 0) + other.get(word, 0) for word in {**one, **other}}

@@ -14,12 +14,14 @@ from libc.stdint cimport uint32_t, uint64_t
 from broker.core.publisher cimport Publisher
 from broker.mqtt.counters cimport Counters
 from broker.mqtt.session cimport Session
+from broker.mqtt.traffic cimport Traffic
 from broker.wire.output cimport Output
 
 cdef class Answers(Publisher):
     cdef object connection              # None once it is gone
     cdef Output output
     cdef Counters counters
+    cdef Traffic traffic
     cdef Session session
     cdef bint is_5
     cdef uint32_t* ring                 # reason << 24 | packet type << 16 | packet id

@@ -28,6 +28,7 @@ cdef class Answers(Publisher):
         self.session = session
         self.store = store
         self.counters = counters
+        self.traffic = connection.traffic
         self.is_5 = is_5
 
     def __dealloc__(self):
@@ -55,9 +56,11 @@ cdef class Answers(Publisher):
             return say_each(self, left)
         at = output_room(self.output, left * 5)
         self.counters.packets_sent += left
+        self.traffic.confirmed += self.unfinished
         while left:
             size += say(self, NULL if at == NULL else at + size)
             left -= 1
+        self.traffic.confirmed -= self.unfinished
         if at != NULL:
             output_written(self.output, size)
         return 0
@@ -114,6 +117,7 @@ cdef int say_each(Answers answers, size_t left) except -1:
         left -= 1
         answer = take_first(answers)
         reason = Reason(answer >> 24)
+        answers.traffic.confirmed += not reason.is_failure and answer >> 16 & 15 in (PUBACK, PUBCOMP)
         answers.failures -= reason.is_failure
         answers.connection.write(encode_ack(
             Packet(answer >> 16 & 15), VERSION_5, answer & 0xFFFF, reason,

@@ -16,9 +16,13 @@ from broker.mqtt.answers cimport Answers
 from broker.mqtt.client cimport Client
 from broker.mqtt.codec cimport publish_t
 from broker.mqtt.incoming cimport Incoming
+from broker.mqtt.traffic cimport Traffic, seen_t
 
 cdef class MqttConnection(Client):
     cdef Py_ssize_t packet_at                   # where the packet being handled begins, to take it again
+    cdef readonly Traffic traffic               # of its version, from CONNECT on
+    cdef Exchange topics                        # amq.topic of its vhost; None until CONNECT
+    cdef seen_t seen                            # … when the read began
     cdef Intake intake
     cdef uint64_t open_batch_bytes_max
     cdef size_t message_bytes_max

@@ -14,12 +14,11 @@ from broker.mqtt.codec cimport (
 from broker.mqtt.endpoint cimport Endpoint
 from broker.mqtt.incoming cimport IS_DROPPED, PAYLOAD_IS_TEXT, Incoming, is_text, raise_publish
 from broker.mqtt.session cimport Session, has_received
+from broker.mqtt.traffic cimport see
 
-from broker.core.errors import CoreError
 from broker.core.undecided import Undecided
 from broker.mqtt import control, ending, review
 from broker.mqtt.reasons import MqttError, Reason
-from broker.mqtt.translate import error_for
 
 cdef enum:
     STREAMED_MIN = 16384            # a payload from this size on is taken in pieces as it comes
@@ -58,18 +57,18 @@ cdef class MqttConnection(Client):
     cdef Py_ssize_t data_received(self, const char* data, Py_ssize_t size) except -1:
         cdef Py_ssize_t at = 0
         self.received_ms = self.clock.now_ms
+        if self.topics is not None:
+            see(self.topics, &self.seen)
         try:
             at = self.consume(data, 0, size)
-        except MqttError as error:
-            ending.fail(self, error)
-        except CoreError as error:
-            ending.fail(self, error_for(error))
         except Undecided as undecided:
             self.await_decision(undecided.question)
             self.counters.packets_received -= 1                         # it comes again
             at = self.packet_at
         except Exception as error:
-            ending.on_internal_error(self, error)
+            ending.on_error(self, error)
+        if self.topics is not None:
+            self.traffic.passed(self.topics, &self.seen)
         if self.state == CLOSED:
             at = size
         else:
@@ -175,7 +174,7 @@ cdef class MqttConnection(Client):
         if not self.user.may_write(self.vhost.name, "amq.topic", "exchange"):
             return False
         self.exchange = self.vhost.exchanges["amq.topic"]
-        self.incoming = self.incoming or Incoming(self.endpoint, self.number, self.version == 5, self.session.rights)
+        self.incoming = self.incoming or Incoming(self, self.session.rights)
         self.retained = self.vhost.retained
         self.publishes = True
         self.broker.publishing.add(self)
@@ -242,14 +241,12 @@ cdef class MqttConnection(Client):
 
     def begun_stored(self, size_t size):
         """So many bytes of the payload are in their place."""
+        see(self.topics, &self.seen)
         try:
             self.begun_moved(size)
-        except MqttError as error:
-            ending.fail(self, error)
-        except CoreError as error:
-            ending.fail(self, error_for(error))
         except Exception as error:
-            ending.on_internal_error(self, error)
+            ending.on_error(self, error)
+        self.traffic.passed(self.topics, &self.seen)
         if self.answers is not None and self.state == RUNNING:
             self.answers.tell_accepted()
 
@@ -307,6 +304,13 @@ cdef class MqttConnection(Client):
         ending.shut_down(self, text)
 
     # ── for the cold half ─────────────────────────────────────────────────────────────────────────────────────────
+
+    cpdef run(self, Session session):
+        """See Client."""
+        Client.run(self, session)
+        self.traffic = self.counters.traffic_of(self.version)
+        self.topics = self.vhost.exchanges["amq.topic"]
+        see(self.topics, &self.seen)
 
     cpdef leave(self):
         """See Client."""

@@ -2,12 +2,11 @@
 
 from libc.stdint cimport uint64_t
 
+from broker.mqtt.traffic cimport Traffic
+
 cdef class Counters:
     # messages
-    cdef public uint64_t publish_received           # PUBLISH packets, by QoS …
-    cdef public uint64_t publish_bytes_received     # … their payloads
-    cdef public uint64_t publish_sent
-    cdef public uint64_t publish_bytes_sent
+    cdef readonly list traffic                      # Traffic of each version: PUBLISH packets, their payloads
     cdef public uint64_t packets_received
     cdef public uint64_t packets_sent
     cdef public uint64_t duplicates_received        # QoS 2, and had already
@@ -33,3 +32,5 @@ cdef class Counters:
     cdef public uint64_t wills_refused
     # what a client was told, or would have been in MQTT 5: (what it asked, reason code) → how often
     cdef readonly dict refusals
+
+    cdef Traffic traffic_of(self, int version)

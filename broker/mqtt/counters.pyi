@@ -1,16 +1,23 @@
 """Typed signatures of `counters.pyx`."""
 
 from broker.mqtt.reasons import Reason
+from broker.mqtt.traffic import Traffic
 
 COUNTED: tuple[str, ...]
 
 class Counters:
     """Of all MQTT connections and sessions of the broker."""
 
-    publish_received: int
-    publish_bytes_received: int
-    publish_sent: int
-    publish_bytes_sent: int
+    @property
+    def traffic(self) -> list[Traffic]: ...
+    @property
+    def publish_received(self) -> int: ...
+    @property
+    def publish_bytes_received(self) -> int: ...
+    @property
+    def publish_sent(self) -> int: ...
+    @property
+    def publish_bytes_sent(self) -> int: ...
     packets_received: int
     packets_sent: int
     duplicates_received: int

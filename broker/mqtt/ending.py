@@ -11,11 +11,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from broker.core.errors import CoreError
 from broker.core.events import connection_fields
 from broker.mqtt import will
 from broker.mqtt.properties import Properties
 from broker.mqtt.reasons import MqttError, Reason
 from broker.mqtt.replies import encode_connack, encode_disconnect
+from broker.mqtt.translate import error_for
 
 if TYPE_CHECKING:
     from broker.mqtt.connection import MqttConnection
@@ -149,6 +151,16 @@ def shut_down(connection: MqttConnection, text: str) -> None:
         disconnect(connection, Reason.SERVER_SHUTTING_DOWN, text)
     elif connection.state != CLOSED:
         close(connection)
+
+
+def on_error(connection: MqttConnection, error: Exception) -> None:
+    """What was raised while the peer's bytes were read: its fault, the core's refusal, or a bug of ours."""
+    if isinstance(error, MqttError):
+        fail(connection, error)
+    elif isinstance(error, CoreError):
+        fail(connection, error_for(error))
+    else:
+        on_internal_error(connection, error)
 
 
 def on_internal_error(connection: MqttConnection, error: Exception) -> None:

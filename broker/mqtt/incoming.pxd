@@ -9,7 +9,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from broker.core.message cimport message_t
 from broker.mqtt.codec cimport publish_t
-from broker.mqtt.counters cimport Counters
+from broker.mqtt.traffic cimport Traffic
 
 cdef enum:                          # in publish_t.flags, above those of the fixed header
     PAYLOAD_IS_TEXT = 16            # to be checked when it is whole
@@ -17,7 +17,7 @@ cdef enum:                          # in publish_t.flags, above those of the fix
 
 cdef class Incoming:
     cdef object endpoint                        # endpoint.Endpoint
-    cdef Counters counters
+    cdef Traffic traffic
     cdef uint64_t publisher                     # number of the connection
     cdef bint is_5
     cdef uint32_t topic_alias_max

@@ -1,7 +1,7 @@
 """A client's PUBLISH as a message: see incoming.pxd."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.stdint cimport uint8_t, uint16_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
@@ -30,12 +30,12 @@ cdef char* PROPERTIES_PERSISTENT = "\x10\0\2"
 cdef class Incoming:
     """Of one connection."""
 
-    def __init__(self, endpoint, uint64_t publisher, bint is_5, rights):
-        self.endpoint = endpoint
-        self.counters = endpoint.counters
-        self.publisher = publisher
-        self.is_5 = is_5
-        self.topic_alias_max = endpoint.topic_alias_maximum
+    def __init__(self, connection, rights):
+        self.endpoint = connection.endpoint
+        self.traffic = connection.traffic
+        self.publisher = connection.number
+        self.is_5 = connection.version == 5
+        self.topic_alias_max = self.endpoint.topic_alias_maximum
         self.rights = rights
 
     def __dealloc__(self):
@@ -127,8 +127,8 @@ cdef message_t* new_message(Incoming incoming, publish_t* publish, const char* t
     if publish.flags & FLAG_RETAIN:
         message.flags |= MESSAGE_RETAIN
     message.publisher = incoming.publisher
-    incoming.counters.publish_received += 1
-    incoming.counters.publish_bytes_received += publish.payload_size
+    incoming.traffic.received[publish.qos] += 1
+    incoming.traffic.bytes_received += publish.payload_size
     return message
 
 

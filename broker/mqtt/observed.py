@@ -14,6 +14,7 @@ from broker.mqtt.fields import Reader
 from broker.mqtt.publishing import published_qos
 from broker.mqtt.reasons import MqttError, Reason
 from broker.mqtt.topics import check_topic_filter
+from broker.mqtt.traffic import PROTOCOLS, Traffic
 from broker.mqtt.translate import swapped
 
 if TYPE_CHECKING:
@@ -42,6 +43,20 @@ class Observed:
         """What clients were refused: the packet (DISCONNECT: the connection itself), the reason in words, how often."""
         for (asked, reason), count in list(self.endpoint.counters.refusals.items()):
             yield asked, reason.text, count
+
+    def traffic(self) -> list[Traffic]:
+        """Messages both ways, by the version that clients speak."""
+        return self.endpoint.counters.traffic
+
+    def ends(self) -> dict[str, tuple[int, int]]:
+        """By protocol: connections that have published, and connections with subscriptions."""
+        counted = {protocol: [0, 0] for protocol in PROTOCOLS.values()}
+        for each in self.endpoint.connections:
+            if each.publishes:
+                counted[PROTOCOLS[each.version]][0] += 1
+            if each.session is not None and each.session.subscriptions:
+                counted[PROTOCOLS[each.version]][1] += 1
+        return {protocol: (publishers, consumers) for protocol, (publishers, consumers) in counted.items()}
 
     def figures(self) -> dict[str, int]:
         """What there is now. Cheap, whatever there is."""

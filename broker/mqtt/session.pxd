@@ -23,6 +23,7 @@ from broker.mqtt.counters cimport Counters
 from broker.mqtt.inflight cimport Inflight
 from broker.mqtt.packet_cache cimport PacketCache
 from broker.mqtt.packet_ids cimport PacketIds
+from broker.mqtt.traffic cimport Traffic
 from broker.wire.output cimport Output
 
 cdef enum:
@@ -36,6 +37,7 @@ cdef class Session(Target):
     cdef Clock clock
     cdef Store store
     cdef readonly Counters counters
+    cdef Traffic traffic                        # of the version that the client speaks, or spoke last
     cdef PacketCache cache
     cdef public dict subscriptions              # subscriptions.Held by binding key; shared ones by (group, binding key)
     cdef public object expiry_interval_s        # 0: it ends with the connection; None: never

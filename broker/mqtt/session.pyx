@@ -15,8 +15,8 @@ from broker.mqtt.codec cimport (
 )
 from broker.mqtt.inflight cimport RELEASED, SENT_QOS1, WAITING, Inflight, place_t
 from broker.mqtt.packet_cache cimport CACHED_BODY_MAX, packet_t
-from broker.mqtt.packet_ids cimport PacketIds
 from broker.mqtt.naming cimport Unnameable, names_topic
+from broker.mqtt.traffic cimport count_sent
 from broker.wire.output cimport Output, output_full, output_room, output_written
 
 from broker.mqtt.naming import is_topic_key
@@ -160,6 +160,7 @@ cdef class Session(Target):
         self.connection = connection
         self.connection_number = connection.number
         self.is_5 = version == 5
+        self.traffic = self.counters.traffic_of(version)
         self.packet_bytes_max = packet_bytes_max
         self.window = window
         self.alias_max = alias_max
@@ -276,16 +277,14 @@ cdef class Session(Target):
         delivery.first = <unsigned char>(PUBLISH << 4 | (FLAG_DUP if is_dup else 0) | qos << 1 | retain)
         delivery.packet_id = packet_id
         delivery.is_5 = self.is_5
-        delivery.alias = 0
         delivery.names_topic = True
         delivery.expiry_s = -1
-        delivery.properties_size = delivery.identifiers_size = 0
+        delivery.alias = delivery.properties_size = delivery.identifiers_size = 0
         if self.is_5:
             describe(self, message, options, expires_at_ms, &delivery)
         self.delivered += 1
         self.counters.packets_sent += 1
-        self.counters.publish_sent += 1
-        self.counters.publish_bytes_sent += message.body_size
+        count_sent(self.traffic, qos, message.body_size, is_dup)
         if message.fanned_out and message.body_size <= CACHED_BODY_MAX and not is_dup and delivery.alias == 0 \
                 and delivery.expiry_s < 0 and delivery.identifiers_size == 0:
             packet = self.cache.find(qos * 4 + retain * 2 + self.is_5, &delivery, message)
@@ -342,6 +341,7 @@ cdef class Session(Target):
             self.counters.refused_by_receiver += 1
         inflight.settle(place, DISCARD if failed else COMPLETE)
         remove(inflight, packet_id)
+        self.traffic.acknowledged += 1
         self.owes_wake = True
         return 0
 
@@ -368,6 +368,7 @@ cdef class Session(Target):
         if place == NULL or place.state != RELEASED:
             return False
         inflight.remove(place)
+        self.traffic.acknowledged += 1
         self.owes_wake = True
         self.state_changed()
         return True

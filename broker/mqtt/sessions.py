@@ -192,6 +192,7 @@ class Sessions:
             vhost.redeclare_queue(queue, self.queue_arguments)
         if session.is_stored and not queue.durable:
             vhost.make_queue_durable(queue)
+        queue.serves_sessions = True
         session.set_queue(queue, SessionConsumer(session, queue))
 
     def on_queue_gone(self, session: Session) -> None:

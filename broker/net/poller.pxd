@@ -25,7 +25,7 @@ cdef class Poller(Source):
     cdef dict acceptors                                 # (listener, its name, factory) by descriptor
     cdef object lingering                               # deque of (deadline, SocketLink), in order
     cdef bint lingering_ends                            # the loop's timer for the first of them is set
-    cdef bint accepting
+    cdef readonly bint accepting                       # False: out of descriptors, for `accept_pause_s`
     cdef readonly int connection_count
     cdef readonly unsigned long long accepted_count
     cdef readonly unsigned long long refused_count      # over connections_max

@@ -17,6 +17,7 @@ class Poller(Source):
     accepted_count: int
     refused_count: int
     accept_pause_count: int
+    accepting: bool
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,

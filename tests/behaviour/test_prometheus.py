@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 import shutil
+import socket
 import subprocess
 import urllib.parse
 import urllib.request
@@ -138,3 +139,35 @@ def test_what_the_dashboards_ask_has_an_answer(prometheus: str, path: Path) -> N
 
 MAY_BE_EMPTY = {"hubbub_alarm", "hubbub_mqtt_refused_total"}
 """There is none, and nothing."""
+
+
+def test_disk_logins_and_alarms_move_by_rabbitmqs_names(prometheus: str) -> None:
+    def value(expression: str) -> float:
+        (found,) = eventually(lambda: query(prometheus, expression), timeout_s=30)
+        return float(found["value"][1])
+
+    written = "rabbitmq_msg_store_write_total{job='sums'}"
+    assert eventually(lambda: value(written) == 20, timeout_s=30)
+    assert value("rabbitmq_io_sync_ops_total{job='sums'}") >= 1
+    assert value("rabbitmq_io_write_bytes_total{job='sums'}") > 20 * 500
+    assert value("rabbitmq_io_sync_time_seconds_total{job='sums'}") > 0
+    assert value("rabbitmq_auth_attempts_succeeded_total{job='sums',protocol='amqp091'}") == 1
+    assert value("rabbitmq_alarms_file_descriptor_limit{job='sums'}") == 0
+
+
+def test_the_metrics_port_takes_a_header_where_it_stands_behind_a_proxy(tmp_path: Path) -> None:
+    running = HubbubServer(
+        tmp_path,
+        {"metrics.port": free_port(), "metrics.proxy_protocol": "true", "proxy_protocol.trusted": "[127.0.0.1]"},
+    )
+    running.start()
+    try:
+        eventually(lambda: "is ready" in running.log)
+        for header, answered in ((b"PROXY TCP4 192.0.2.1 127.0.0.1 50000 1\r\n", True), (b"", False)):
+            with socket.create_connection(("127.0.0.1", int(str(running.settings["metrics.port"]))), 10) as client:
+                client.sendall(header + b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                with contextlib.suppress(ConnectionResetError):
+                    assert client.recv(100).startswith(b"HTTP/1.1 200") is answered
+        assert running.stop() == 0
+    finally:
+        running.kill()

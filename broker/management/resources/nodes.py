@@ -37,8 +37,7 @@ class Nodes:
     def __init__(self, server: ObservedServer, rates: Rates) -> None:
         self.server = server
         self.rates = rates
-        self.attempts = LoginAttempts()
-        server.broker.events.login_watcher = self.attempts.watch
+        self.attempts: LoginAttempts = server.attempts
 
     def routes(self) -> list[web.RouteDef]:
         """Paths and methods."""

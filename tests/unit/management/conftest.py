@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from broker.config import Mqtt
 from broker.draining import Draining
 from broker.management.app import Management
+from broker.management.attempts import LoginAttempts
 from broker.memory_alarm import MemoryAlarm
 from broker.mqtt.endpoint import Endpoint as MqttEndpoint
 from broker.mqtt.observed import Observed
@@ -43,6 +44,9 @@ class ObservedCore:
         self.listeners = [SimpleNamespace(name="amqp", address="127.0.0.1", port=5672, tls=None)]
         self.certificates: Any = None
         self.audit: Any = None
+        self.accepting = True
+        self.attempts = LoginAttempts()
+        core.broker.events.login_watcher = self.attempts.watch
         self.edge_counts = {"accepted": 9, "refused": 1, "accept_pauses": 0}
         self.wrong_settings = ""
         self.draining = Draining(lambda: 7)

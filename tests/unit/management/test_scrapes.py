@@ -11,7 +11,7 @@ import pytest
 
 from broker.management.detailed import FAMILIES
 from broker.management.metrics import exposition
-from broker.management.rabbitmq_metrics import NODE_FAMILIES
+from broker.management.node_metrics import NODE_FAMILIES
 from tests.support.peer import Peer
 from tests.support.skipping import skip_unless_ci
 from tests.unit.management.conftest import Client, ObservedCore, login
