@@ -16,7 +16,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.support.mqtt_server import is_mosquitto
-from tests.support.server import Server, make_server, peer_name
+from tests.support.server import Server, make_server, peer_name, serving
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,17 +40,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The server under test; at the end SIGTERM must make it exit 0 with a clean log."""
-    running = make_server(tmp_path_factory.mktemp("server"))
-    running.start()
-    try:
+    with serving(make_server(tmp_path_factory.mktemp("server"))) as running:
         yield running
-        assert running.process is not None
-        assert running.process.poll() is None, f"it died:\n{running.log[-8000:]}"
-        code = running.stop()
-        assert code == 0, f"SIGTERM: exit code {code}\n{running.log[-4000:]}"
-        running.assert_clean()
-    finally:
-        running.kill()
 
 
 @pytest.fixture(scope="session")

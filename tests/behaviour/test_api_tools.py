@@ -18,7 +18,7 @@ from flower.utils.broker import Broker as FlowerBroker
 
 from tests.support.pika_client import connect
 from tests.support.polling import eventually
-from tests.support.server import HOST, HubbubServer, free_port
+from tests.support.server import HOST, HubbubServer, free_port, serving
 from tests.support.skipping import skip_unless_ci
 
 pytestmark = pytest.mark.hubbub_only
@@ -27,14 +27,9 @@ pytestmark = pytest.mark.hubbub_only
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubbubServer]:
     running = HubbubServer(tmp_path_factory.mktemp("tools"), {"management.port": free_port()})
-    running.start()
-    try:
+    with serving(running):
         eventually(lambda: "is ready" in running.log)
         yield running
-        assert running.stop() == 0
-        running.assert_clean()
-    finally:
-        running.kill()
 
 
 def url(broker: HubbubServer, login: str = "") -> str:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from broker.cli import main
 from tests.support.polling import eventually
-from tests.support.server import HOST, REPOSITORY, HubbubServer, free_port
+from tests.support.server import HOST, REPOSITORY, HubbubServer, free_port, serving
 
 pytestmark = pytest.mark.hubbub_only
 
@@ -21,14 +21,9 @@ pytestmark = pytest.mark.hubbub_only
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubbubServer]:
     ports = {f"{name}.port": free_port() for name in ("management", "mqtt")}
     running = HubbubServer(tmp_path_factory.mktemp("commands"), {**ports, "mqtt.address": HOST})
-    running.start()
-    try:
+    with serving(running):
         eventually(lambda: "is ready" in running.log)
         yield running
-        assert running.stop() == 0
-        running.assert_clean()
-    finally:
-        running.kill()
 
 
 def url(broker: HubbubServer) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.polling import eventually
-from tests.support.server import REPOSITORY, HubbubServer, free_port
+from tests.support.server import REPOSITORY, HubbubServer, free_port, serving
 
 pytestmark = pytest.mark.hubbub_only
 
@@ -35,14 +35,9 @@ def readme_script(port: int) -> str:
 def broker(tmp_path: Path) -> Iterator[HubbubServer]:
     """A broker of its own, with management and metrics."""
     running = HubbubServer(tmp_path, {"management.port": free_port(), "metrics.port": free_port()})
-    running.start()
-    try:
+    with serving(running):
         eventually(lambda: "is ready" in running.log)
         yield running
-        assert running.stop() == 0
-        running.assert_clean()
-    finally:
-        running.kill()
 
 
 def test_the_script_in_the_readme_publishes_and_consumes(broker: HubbubServer) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from tests.support.pika_client import connect
 from tests.support.polling import eventually
-from tests.support.server import HOST, HubbubServer, free_port
+from tests.support.server import HOST, HubbubServer, free_port, serving
 
 pytestmark = pytest.mark.hubbub_only
 PERSISTENT = pika.BasicProperties(delivery_mode=2)
@@ -28,14 +28,9 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubbubServer]:
     running = HubbubServer(
         tmp_path_factory.mktemp("managed"), {"management.port": free_port(), "metrics.port": free_port()}
     )
-    running.start()
-    try:
+    with serving(running):
         eventually(lambda: "is ready" in running.log)
         yield running
-        assert running.stop() == 0
-        running.assert_clean()
-    finally:
-        running.kill()
 
 
 def get(broker: HubbubServer, path: str, login: str | None = "guest:guest", listener: str = "management") -> str:

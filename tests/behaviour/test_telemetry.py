@@ -16,7 +16,7 @@ from paho.mqtt.properties import Properties
 
 from tests.support.otlp_collector import Collector, collector
 from tests.support.polling import eventually
-from tests.support.server import HubbubServer, free_port
+from tests.support.server import HubbubServer, free_port, serving
 
 pytestmark = pytest.mark.hubbub_only
 
@@ -36,14 +36,9 @@ def broker(spans: Collector, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         tmp_path_factory.mktemp("spans"),
         {"mqtt.port": free_port(), "mqtt.address": "127.0.0.1", "telemetry.endpoint": spans.url},
     )
-    running.start()
-    try:
+    with serving(running):
         eventually(lambda: "is ready" in running.log)
         yield running
-        assert running.stop() == 0
-        running.assert_clean()
-    finally:
-        running.kill()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from tests.behaviour.test_command_line import run
 from tests.support.polling import eventually
-from tests.support.server import HubbubServer, free_port
+from tests.support.server import HubbubServer, free_port, serving
 
 pytestmark = pytest.mark.hubbub_only
 
@@ -21,14 +21,9 @@ pytestmark = pytest.mark.hubbub_only
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[HubbubServer]:
     running = HubbubServer(tmp_path, {"management.port": free_port(), "events.exchange": True})
-    running.start()
-    try:
+    with serving(running):
         eventually(lambda: "is ready" in running.log)
         yield running
-        assert running.stop() == 0
-        running.assert_clean()
-    finally:
-        running.kill()
 
 
 @pytest.fixture

@@ -7,17 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.mqtt_server import MqttHubbub
-from tests.support.server import HOST, free_port
+from tests.support.server import HOST, free_port, serving
 
 
 @pytest.fixture(scope="package")
 def hubbub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MqttHubbub]:
     websocket = {"websocket.address": HOST, "websocket.port": free_port()}
     running = MqttHubbub(tmp_path_factory.mktemp("interop"), websocket)
-    running.start()
-    try:
+    with serving(running):
         yield running
-        assert running.stop() == 0
-        running.assert_clean()
-    finally:
-        running.kill()

@@ -16,9 +16,9 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
@@ -182,6 +182,23 @@ class Server(ABC):
         found = re.search(r"VmRSS:\s+(\d+) kB", status)
         assert found is not None
         return int(found.group(1))
+
+
+Running = TypeVar("Running", bound=Server)
+
+
+@contextlib.contextmanager
+def serving(server: Running) -> Iterator[Running]:
+    """It runs inside the `with`; then SIGTERM, if no test was quicker, must make it exit with 0 and a clean log."""
+    server.start()
+    try:
+        yield server
+        assert server.process is None or server.process.poll() is None, f"it died:\n{server.log[-8000:]}"
+        code = server.stop()
+        assert code == 0, f"SIGTERM: exit code {code}\n{server.log[-4000:]}"
+        server.assert_clean()
+    finally:
+        server.kill()
 
 
 class HubbubServer(Server):

@@ -11,7 +11,7 @@ from pika.credentials import VALID_TYPES, PlainCredentials
 
 from tests.support.amqp_raw import RawConnection, raw_connection
 from tests.support.pika_client import closes_channel, connect
-from tests.support.server import HubbubServer, Server
+from tests.support.server import HubbubServer, Server, serving
 
 pytestmark = pytest.mark.hubbub_only
 
@@ -31,13 +31,8 @@ def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running = HubbubServer(
         tmp_path_factory.mktemp("anonymous"), {"anonymous.enabled": "true", "anonymous.user": "limited"}
     )
-    running.start()
-    try:
+    with serving(running):
         yield running
-        assert running.stop() == 0
-        running.assert_clean()
-    finally:
-        running.kill()
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -10,7 +10,7 @@ import pytest
 from tests.support import amqp_codec as codec
 from tests.support.amqp_raw import RawConnection, raw_connection
 from tests.support.hostility import anonymous_mib, fill, others_are_served, publishes
-from tests.support.server import HubbubServer
+from tests.support.server import HubbubServer, serving
 
 pytestmark = [pytest.mark.hubbub_only, pytest.mark.timeout(180)]
 
@@ -22,13 +22,8 @@ MEMORY_MIB = 64
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubbubServer]:
     running = HubbubServer(tmp_path_factory.mktemp("load"), {"memory.messages_bytes_max": MEMORY_MIB * 1024 * 1024})
-    running.start()
-    try:
+    with serving(running):
         yield running
-        assert running.stop() == 0
-        running.assert_clean()
-    finally:
-        running.kill()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.support import amqp_codec as codec
 from tests.support.amqp_raw import PeerClosedError, RawConnection, raw_connection
 from tests.support.hostility import anonymous_mib, descriptors, fill, others_are_served, publishes
 from tests.support.polling import eventually
-from tests.support.server import HubbubServer
+from tests.support.server import HubbubServer, serving
 
 pytestmark = [pytest.mark.hubbub_only, pytest.mark.timeout(120)]
 
@@ -29,13 +29,8 @@ METHOD, HEADER, BODY = codec.FRAME_METHOD, codec.FRAME_HEADER, codec.FRAME_BODY
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubbubServer]:
     """One server for all of them: what one leaves behind, the next would see."""
     running = HubbubServer(tmp_path_factory.mktemp("hostile"), {"limits.handshake_timeout_ms": HANDSHAKE_TIMEOUT_MS})
-    running.start()
-    try:
+    with serving(running):
         yield running
-        assert running.stop() == 0
-        running.assert_clean()
-    finally:
-        running.kill()
 
 
 @pytest.fixture

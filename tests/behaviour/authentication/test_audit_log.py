@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.entrances import ENTRANCES, RefusedError, enter, server_with_entrances
 from tests.support.polling import eventually
-from tests.support.server import HOST, HubbubServer
+from tests.support.server import HOST, HubbubServer, serving
 
 pytestmark = pytest.mark.hubbub_only
 SECRETS = ["an0ther-s3cret", "n3w-s3cret", "shov3l-s3cret"]
@@ -29,14 +29,9 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory, file: Path) -> Iterator[HubbubServer]:
     running = server_with_entrances(tmp_path_factory.mktemp("audited"), {"audit.file": file})
-    running.start()
-    try:
+    with serving(running):
         eventually(lambda: "is ready" in running.log)
         yield running
-        assert running.stop() == 0
-        running.assert_clean()
-    finally:
-        running.kill()
 
 
 def lines(file: Path, **wanted: Any) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from tests.support.certificates import Authority
 from tests.support.directory import GROUPS, PASSWORDS, PEOPLE, READER, Directory
 from tests.support.entrances import server_with_entrances
 from tests.support.polling import eventually
-from tests.support.server import HOST, HubbubServer
+from tests.support.server import HOST, HubbubServer, serving
 from tests.support.tokens import AuthorizationServer
 
 pytestmark = pytest.mark.hubbub_only
@@ -80,14 +80,9 @@ def broker(
             "mqtt.acls": json.dumps([{"permission": "deny", "topic": "secret/#"}]),
         }
         running = server_with_entrances(tmp_path_factory.mktemp("explain"), settings)
-        running.start()
-        try:
+        with serving(running):
             eventually(lambda: "is ready" in running.log)
             yield running
-            assert running.stop() == 0
-            running.assert_clean()
-        finally:
-            running.kill()
 
 
 def explain(broker: HubbubServer, **body: Any) -> dict[str, Any]:

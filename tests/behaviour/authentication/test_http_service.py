@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 
 import pika
@@ -15,17 +14,19 @@ from tests.support.authentication_service import AuthenticationService, authenti
 from tests.support.entrances import ENTRANCES, RefusedError, enter, server_with_entrances
 from tests.support.mqtt_raw import MqttRaw
 from tests.support.polling import eventually
-from tests.support.server import HOST, HubbubServer
+from tests.support.server import HOST, HubbubServer, serving
 
 pytestmark = pytest.mark.hubbub_only
 PASSWORD = "s3cret&of=peter"
 RELEASED = threading.Event()
+ALL_SENT = threading.Event()
+ALL_SENT.set()
 
 
 def judge(path: str, asked: dict[str, str]) -> str:
-    """peter may everything but what is called `closed…`; slow… is answered late, held when it is released."""
+    """peter may all but what is called `closed…`; slow… is answered when all is sent, held when it is released."""
     if asked.get("name", "").startswith("slow"):
-        time.sleep(0.3)
+        ALL_SENT.wait(2.5)
     if asked["username"] == "held":
         RELEASED.wait(2.5)
     if path == "user":
@@ -49,14 +50,9 @@ def broker(tmp_path_factory: pytest.TempPathFactory, web: AuthenticationService)
     for name in ("user_path", "vhost_path", "resource_path", "topic_path"):
         settings[f"authentication.http.{name}"] = web.paths()[name]
     running = server_with_entrances(tmp_path_factory.mktemp("asked"), settings)
-    running.start()
-    try:
+    with serving(running):
         eventually(lambda: "is ready" in running.log)
         yield running
-        assert running.stop() == 0
-        running.assert_clean()
-    finally:
-        running.kill()
 
 
 @pytest.mark.parametrize("entrance", ENTRANCES)
@@ -112,8 +108,10 @@ def test_pipelined_messages_keep_their_order_while_a_right_is_asked(
     channel.queue_bind("kept", "slow-exchange", "")
 
     bodies = [f"{exchange} {number}".encode() for number in range(50) for exchange in ("direct", "slow")]
+    ALL_SENT.clear()
     for body in bodies:
         channel.basic_publish("" if body.startswith(b"direct") else "slow-exchange", "kept", body)
+    ALL_SENT.set()
 
     got: list[bytes] = []
     for method, _, body in channel.consume("kept", auto_ack=True, inactivity_timeout=5):

@@ -20,7 +20,7 @@ from tests.support.directory import GROUPS, PASSWORDS, PEOPLE, READER, Directory
 from tests.support.entrances import ENTRANCES, enter, server_with_entrances
 from tests.support.entrances import RefusedError as EntranceRefusedError
 from tests.support.polling import eventually
-from tests.support.server import HOST, HubbubServer
+from tests.support.server import HOST, HubbubServer, serving
 
 pytestmark = pytest.mark.hubbub_only
 
@@ -258,14 +258,9 @@ def broker(
     settings: dict[str, object] = {f"authentication.ldap.{name}": value for name, value in ldap.items()}
     settings["authentication.backends"] = "[ldap, internal]"
     running = server_with_entrances(tmp_path_factory.mktemp("directed"), settings)
-    running.start()
-    try:
+    with serving(running):
         eventually(lambda: "is ready" in running.log)
         yield running
-        assert running.stop() == 0
-        running.assert_clean()
-    finally:
-        running.kill()
 
 
 @pytest.mark.parametrize("entrance", ENTRANCES)

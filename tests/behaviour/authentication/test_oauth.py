@@ -18,7 +18,7 @@ from tests.support import mqtt_codec
 from tests.support.entrances import ENTRANCES, RefusedError, enter, server_with_entrances, whoami
 from tests.support.mqtt_raw import MqttRaw
 from tests.support.polling import eventually
-from tests.support.server import HOST, HubbubServer
+from tests.support.server import HOST, HubbubServer, serving
 from tests.support.tokens import AuthorizationServer
 
 pytestmark = pytest.mark.hubbub_only
@@ -51,14 +51,9 @@ def broker(
         "audit.file": audit,
     }
     running = server_with_entrances(tmp_path_factory.mktemp("tokens"), settings)
-    running.start()
-    try:
+    with serving(running):
         eventually(lambda: "is ready" in running.log)
         yield running
-        assert running.stop() == 0
-        running.assert_clean()
-    finally:
-        running.kill()
 
 
 USED: list[str] = []

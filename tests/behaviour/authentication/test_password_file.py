@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.entrances import ENTRANCES, RefusedError, enter, server_with_entrances
 from tests.support.polling import eventually
-from tests.support.server import HOST, HubbubServer, free_port
+from tests.support.server import HOST, HubbubServer, free_port, serving
 from tests.support.skipping import skip_unless_ci
 
 pytestmark = pytest.mark.hubbub_only
@@ -46,14 +46,9 @@ def broker(tmp_path_factory: pytest.TempPathFactory, passwords: Path) -> Iterato
         "metrics.port": free_port(),
     }
     running = server_with_entrances(tmp_path_factory.mktemp("filed"), settings)
-    running.start()
-    try:
+    with serving(running):
         eventually(lambda: "is ready" in running.log)
         yield running
-        assert running.stop() == 0
-        running.assert_clean()
-    finally:
-        running.kill()
 
 
 @pytest.mark.parametrize("entrance", ENTRANCES)

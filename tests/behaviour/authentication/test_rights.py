@@ -20,7 +20,7 @@ from tests.support.entrances import ENTRANCES, RefusedError, enter, server_with_
 from tests.support.mqtt_raw import MqttRaw
 from tests.support.pika_client import connect
 from tests.support.polling import eventually
-from tests.support.server import HOST, HubbubServer, free_port
+from tests.support.server import HOST, HubbubServer, free_port, serving
 from tests.support.skipping import skip_unless_ci
 
 pytestmark = pytest.mark.hubbub_only
@@ -31,14 +31,9 @@ BOSS = "Basic " + base64.b64encode(b"guest:guest").decode()
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubbubServer]:
     settings: dict[str, object] = {"metrics.port": free_port(), "login_failures.wait_first_ms": 30_000}
     running = server_with_entrances(tmp_path_factory.mktemp("rights"), settings)
-    running.start()
-    try:
+    with serving(running):
         eventually(lambda: "is ready" in running.log)
         yield running
-        assert running.stop() == 0
-        running.assert_clean()
-    finally:
-        running.kill()
 
 
 def ask(broker: HubbubServer, method: str, path: str, body: Any = None) -> int:

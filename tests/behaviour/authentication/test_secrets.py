@@ -17,7 +17,7 @@ from tests.support.authentication_service import authentication_service
 from tests.support.entrances import ENTRANCES, RefusedError, enter, server_with_entrances, whoami
 from tests.support.mqtt_raw import MqttRaw
 from tests.support.polling import eventually
-from tests.support.server import HOST, HubbubServer, free_port
+from tests.support.server import HOST, HubbubServer, free_port, serving
 from tests.support.tokens import AuthorizationServer
 
 pytestmark = pytest.mark.hubbub_only
@@ -73,14 +73,9 @@ def broker(
             "metrics.port": free_port(),
         }
         running = server_with_entrances(tmp_path_factory.mktemp("secrets"), settings)
-        running.start()
-        try:
+        with serving(running):
             eventually(lambda: "is ready" in running.log)
             yield running
-            assert running.stop() == 0
-            running.assert_clean()
-        finally:
-            running.kill()
 
 
 def attempt(broker: HubbubServer, entrance: str, name: str, password: str) -> str:

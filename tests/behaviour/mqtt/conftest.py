@@ -8,19 +8,14 @@ import pytest
 
 from tests.support.mqtt_raw import Client, clients, unique
 from tests.support.mqtt_server import make_mqtt_server
-from tests.support.server import Server
+from tests.support.server import Server, serving
 
 
 @pytest.fixture(scope="package")
 def mqtt_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running = make_mqtt_server(tmp_path_factory.mktemp("mqtt"))
-    running.start()
-    try:
+    with serving(running):
         yield running
-        assert running.stop() == 0
-        running.assert_clean()
-    finally:
-        running.kill()
 
 
 @pytest.fixture

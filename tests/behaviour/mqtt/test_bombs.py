@@ -18,6 +18,7 @@ from tests.support.mqtt_codec import V5, V31, V311, Filter, Will
 from tests.support.mqtt_raw import Client, MqttRaw, PeerClosedError, clients, unique
 from tests.support.mqtt_server import MqttHubbub
 from tests.support.polling import eventually
+from tests.support.server import serving
 
 pytestmark = pytest.mark.timeout(120)
 SUBSCRIPTIONS_MAX = 20_000
@@ -36,13 +37,8 @@ SETTINGS = {
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MqttHubbub]:
     running = MqttHubbub(tmp_path_factory.mktemp("bombs"), SETTINGS)
-    running.start()
-    try:
+    with serving(running):
         yield running
-        assert running.stop() == 0
-        running.assert_clean()
-    finally:
-        running.kill()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.support.mqtt_codec import V5, Filter
 from tests.support.mqtt_raw import Client, MqttRaw, PeerClosedError, clients, unique
 from tests.support.mqtt_server import make_mqtt_server
 from tests.support.polling import eventually
-from tests.support.server import Server
+from tests.support.server import Server, serving
 
 pytestmark = pytest.mark.timeout(120)
 SUBSCRIPTIONS = 100_000
@@ -25,13 +25,8 @@ A_PACKET = 1000
 def mqtt_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One of its own, whose memory nobody else uses."""
     running = make_mqtt_server(tmp_path_factory.mktemp("hostile"))
-    running.start()
-    try:
+    with serving(running):
         yield running
-        assert running.stop() == 0
-        running.assert_clean()
-    finally:
-        running.kill()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from tests.support.certificates import Authority
 from tests.support.mqtt_codec import V5, V311
 from tests.support.mqtt_raw import MqttRaw, PeerClosedError, unique
 from tests.support.mqtt_server import Mosquitto, MqttHubbub, is_mosquitto
-from tests.support.server import HOST, Server
+from tests.support.server import HOST, Server, serving
 
 Serve = Callable[[str], Server]
 REFUSED_V311, REFUSED_V5 = (4, 5), (0x86, 0x87)
@@ -119,13 +119,8 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         server: Server = Mosquitto.with_passwords(directory, {"guest": "guest"})
     else:
         server = MqttHubbub(directory, {"mqtt.anonymous": "never"})
-    server.start()
-    try:
+    with serving(server):
         yield server
-        assert server.stop() == 0
-        server.assert_clean()
-    finally:
-        server.kill()
 
 
 @pytest.mark.parametrize(("version", "codes"), [(V311, REFUSED_V311), (V5, REFUSED_V5)], ids=["3.1.1", "5"])

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from tests.support.browser import Browser
 from tests.support.polling import eventually
-from tests.support.server import HOST, HubbubServer, free_port
+from tests.support.server import HOST, HubbubServer, free_port, serving
 from tests.support.web_ui import WebUi, web_ui
 
 
@@ -18,14 +18,9 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubbubServer]:
     """`settings["management.port"]` and `settings["mqtt.port"]` are where it listens."""
     settings = {"management.port": free_port(), "mqtt.address": HOST, "mqtt.port": free_port()}
     running = HubbubServer(tmp_path_factory.mktemp("ui"), settings)
-    running.start()
-    try:
+    with serving(running):
         eventually(lambda: "is ready" in running.log)
         yield running
-        assert running.stop() == 0
-        running.assert_clean()
-    finally:
-        running.kill()
 
 
 @pytest.fixture(scope="session")

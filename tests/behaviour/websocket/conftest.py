@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.server import HOST, HubbubServer, free_port
+from tests.support.server import HOST, HubbubServer, free_port, serving
 
 
 @pytest.fixture(scope="package")
@@ -21,13 +21,8 @@ def websocket_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hubbu
     }
     running = HubbubServer(tmp_path_factory.mktemp("websocket"), settings)
     running.settings["amqp.port"] = running.port
-    running.start()
-    try:
+    with serving(running):
         yield running
-        assert running.stop() == 0
-        running.assert_clean()
-    finally:
-        running.kill()
 
 
 @pytest.fixture(params=["websocket.port", "management.port", "amqp.port", "mqtt.port"])
