@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from broker.core.access import User
@@ -429,11 +429,12 @@ class Client:
         for consumer in concerned:
             consumer.wake()
 
-    def retained(self, binding_key: bytes) -> list[Message]:
-        """What is retained under the topics that a binding key matches. Raises AccessRefused."""
+    def retained(self, binding_key: bytes) -> Iterator[Message]:
+        """What is retained under the topics that a binding key matches now; each made when it is asked for. Raises
+        AccessRefused."""
         self.check("read", "exchange", TOPICS)
-        now_ms = self.broker.clock.now_ms
-        return [each.as_delivered(now_ms) for each in self.vhost.retained.matches(binding_key)]
+        clock = self.broker.clock
+        return (each.as_delivered(clock.now_ms) for each in self.vhost.retained.matches(binding_key))
 
     # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────
 

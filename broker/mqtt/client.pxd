@@ -27,8 +27,9 @@ cdef enum:
     RESTS_FOR_ALARM = 2             # the broker lacks memory or disk, and this connection publishes
     RESTS_FOR_DISK = 4              # it publishes faster than the disk takes
     RESTS_FOR_READER = 8            # it asks for more than it reads
-    RESTS_FOR_RATE = 32             # it publishes faster than its user or vhost may
     RESTS_FOR_DECISION = 16         # who its user is, or what they may, is being asked of others (core.undecided)
+    RESTS_FOR_RATE = 32             # it publishes faster than its user or vhost may
+    RESTS_FOR_SLICES = 64           # a long SUBSCRIBE or UNSUBSCRIBE is being worked off (subscribing)
 
 cdef class Client(Connection):
     cdef public int state

@@ -353,8 +353,10 @@ cdef inline bint may_publish(MqttConnection connection, publish_t* publish) exce
         raise MqttError(Reason.RECEIVE_MAXIMUM_EXCEEDED, "more messages than the receive maximum allows")
     if publish.qos == 2 and has_received(connection.session, publish.packet_id):
         connection.counters.duplicates_received += 1                    # [MQTT-4.3.3-10] taken before
+        # It counts already where it came by this connection, and does not where it came by an earlier one. What
+        # `promise` has added is taken back; it is there: only a refusal is said at once, and this is none.
         connection.answers.promise(PUBREC, publish.packet_id, 0, STORED if connection.session.is_stored else 0)
-        connection.answers.unfinished -= 1                              # it counts already
+        connection.answers.unfinished -= 1
         return False
     return True
 

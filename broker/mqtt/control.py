@@ -2,7 +2,7 @@
 """The cold half of an MQTT connection: every packet but PUBLISH and the shortest acknowledgements.
 
 Owns which packet may come when, and what is answered to each. Refuses to know bytes (`packets`), how CONNECT is judged
-(`handshake`) and how a connection ends (`ending`).
+(`handshake`), how SUBSCRIBE is worked off (`subscribing`) and how a connection ends (`ending`).
 
     state          may come
     AWAIT_CONNECT  CONNECT [MQTT-3.1.0-1]
@@ -15,26 +15,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from broker.mqtt import ending, handshake, subscriptions
+from broker.mqtt import ending, handshake, subscribing
 from broker.mqtt.ending import AWAIT_AUTH, AWAIT_CONNECT
-from broker.mqtt.packets import (
-    check_empty,
-    check_flags,
-    decode_ack,
-    decode_disconnect,
-    decode_subscribe,
-    decode_unsubscribe,
-)
+from broker.mqtt.packets import check_empty, check_flags, decode_ack, decode_disconnect
 from broker.mqtt.properties import Packet
 from broker.mqtt.reasons import Reason, protocol_error
-from broker.mqtt.replies import PINGRESP, encode_suback, encode_unsuback
-from broker.mqtt.topics import split_share
+from broker.mqtt.replies import PINGRESP
 
 if TYPE_CHECKING:
     from broker.mqtt.connection import MqttConnection
-
-REASON_CHARACTERS_MAX = 1000
-"""Of what SUBACK says in words; what is beyond is cut off."""
 
 
 def on_packet(connection: MqttConnection, first: int, body: bytes) -> None:
@@ -70,51 +59,6 @@ def on_acknowledgement(connection: MqttConnection, packet: Packet, body: bytes) 
     connection.acknowledge(packet, ack.packet_id, ack.reason)
 
 
-def on_subscribe(connection: MqttConnection, _packet: Packet, body: bytes) -> None:
-    """SUBSCRIBE: SUBACK, and the retained messages behind it. What a stored session holds is on disk before."""
-    asked = decode_subscribe(connection.version, body)
-    session = connection.session
-    if connection.user.asks_others:
-        subscriptions.ask(connection, asked.subscriptions)
-    reasons, refusals = [], []
-    retained = subscriptions.Found(session)
-    for each in asked.subscriptions:
-        reason, refusal = subscriptions.subscribe(connection, each, asked.subscription_identifier, retained)
-        reasons.append(reason)
-        refusals.append(refusal)
-    text = "; ".join(filter(None, refusals))
-    answer = encode_suback(
-        connection.version,
-        asked.packet_id,
-        reasons,
-        reason_string=text[:REASON_CHARACTERS_MAX] if text and connection.wants_reasons else None,
-        packet_bytes_max=connection.packet_bytes_max,
-    )
-
-    def done() -> None:
-        connection.write(answer)
-        subscriptions.send_retained(session, retained.messages)
-
-    say_when_stored(connection, done)
-
-
-def on_unsubscribe(connection: MqttConnection, _packet: Packet, body: bytes) -> None:
-    """UNSUBSCRIBE: UNSUBACK."""
-    asked = decode_unsubscribe(connection.version, body)
-    session = connection.session
-    reasons = [subscriptions.unsubscribe(session, *split_share(each)) for each in asked.topic_filters]
-    answer = encode_unsuback(connection.version, asked.packet_id, reasons, packet_bytes_max=connection.packet_bytes_max)
-    say_when_stored(connection, lambda: connection.write(answer))
-
-
-def say_when_stored(connection: MqttConnection, say: Callable[[], None]) -> None:
-    """Law 1: what a session promises to remember is on disk first."""
-    if connection.session.is_stored:
-        connection.when_stored(say)
-    else:
-        say()
-
-
 def on_ping(connection: MqttConnection, packet: Packet, body: bytes) -> None:
     """PINGREQ [MQTT-3.12.4-1]."""
     check_empty(packet, body)
@@ -148,8 +92,8 @@ ON_PACKET: dict[Packet, Callable[[Any, Packet, bytes], None]] = {
     Packet.PUBREC: on_acknowledgement,
     Packet.PUBREL: on_acknowledgement,
     Packet.PUBCOMP: on_acknowledgement,
-    Packet.SUBSCRIBE: on_subscribe,
-    Packet.UNSUBSCRIBE: on_unsubscribe,
+    Packet.SUBSCRIBE: subscribing.on_subscribe,
+    Packet.UNSUBSCRIBE: subscribing.on_unsubscribe,
     Packet.PINGREQ: on_ping,
     Packet.DISCONNECT: on_disconnect,
     Packet.AUTH: on_auth,

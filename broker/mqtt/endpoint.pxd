@@ -19,6 +19,7 @@ cdef class Endpoint:
     cdef readonly ConnectRate connect_rate
     cdef readonly object sys_topics
     cdef readonly Sessions sessions
+    cdef readonly object long_packets           # subscribing.LongPackets
     cdef readonly bint sparkplug
     cdef readonly dict certificates             # sparkplug.Certificates by vhost
     cdef readonly set connections

@@ -15,6 +15,7 @@ from broker.mqtt.reasons import VERSION_5, MqttError, Reason
 from broker.mqtt.replies import encode_connack
 from broker.mqtt.sessions import Sessions
 from broker.mqtt.sparkplug import Certificates
+from broker.mqtt.subscribing import LongPackets
 from broker.mqtt.sys_topics import SysTopics, may_publish
 from broker.version import VERSION
 
@@ -43,6 +44,7 @@ class Endpoint:
         )
         self.sessions = Sessions(broker, self.counters, settings, limits, self.sys_topics)
         broker.access.listen(lambda user: review.review_all(self.sessions, user))
+        self.long_packets = LongPackets(broker.clock)
         self.sparkplug: bool = settings.sparkplug
         self.certificates: dict[str, Certificates] = {}
         self.connections: set[MqttConnection] = set()

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from broker.mqtt.session import Session
 
 SUBSCRIPTION_IDENTIFIER = b"\x0b"
+GRANTED = (Reason.GRANTED_QOS_0, Reason.GRANTED_QOS_1, Reason.GRANTED_QOS_2)
 
 
 class Held:
@@ -101,7 +102,9 @@ class Found:
 def subscribe(
     connection: MqttConnection, asked: Subscription, identifier: int | None, retained: Found
 ) -> tuple[Reason, str]:
-    """One topic filter: the reason code, and what is to be said of a refusal; `retained` gets what goes with it."""
+    """One topic filter: the reason code, and what is to be said of a refusal; `retained` gets what goes with it.
+
+    Whoever asks has the session written down when the last filter is done."""
     session = connection.session
     encoded = None if identifier is None else SUBSCRIPTION_IDENTIFIER + encode_varint(identifier)
     held = Held(asked, encoded)
@@ -115,8 +118,7 @@ def subscribe(
         session.sessions.counters.subscriptions_refused += 1
         session.sessions.counters.refuse("SUBSCRIBE", reason)
         return reason, f"{asked.topic_filter.decode()}: {error.text}"
-    session.sessions.write(session)
-    return Reason(held.qos), ""
+    return GRANTED[held.qos], ""
 
 
 def ask(connection: MqttConnection, asked: Iterable[Subscription]) -> None:
@@ -213,7 +215,7 @@ def send_retained(session: Session, found: Iterable[tuple[Any, Held]]) -> None:
 
 
 def unsubscribe(session: Session, share_name: bytes | None, plain_filter: bytes) -> Reason:
-    """One topic filter [MQTT-3.10.4-1]."""
+    """One topic filter [MQTT-3.10.4-1]. Whoever asks has the session written down when the last one is done."""
     key: Any = swapped(plain_filter)
     if share_name is not None:
         key = (share_name, key)
@@ -221,7 +223,6 @@ def unsubscribe(session: Session, share_name: bytes | None, plain_filter: bytes)
     if held is None:
         return Reason.NO_SUBSCRIPTION_EXISTED
     remove(session, key, held)
-    session.sessions.write(session)
     return Reason.SUCCESS
 
 

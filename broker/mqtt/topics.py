@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """What a topic name and a topic filter may look like (MQTT 5 §4.7, §4.8.2), for the cold paths.
 
 Owns the syntax. Refuses to know which topics match: that is the core's trie. A topic here is UTF-8 that was checked.

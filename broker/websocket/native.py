@@ -5,13 +5,14 @@ Owns one client's conversation: login, publications, subscriptions, and when it 
 
 Invariants: nothing but `hello` is done before the login; a publication is `accepted` only when the store has it (law
 1); reading stops while the disk is behind, too much waits for it, the client does not read, or one turn has had its
-share; deliveries stop while the client does not read.
+share; deliveries stop while the client does not read (`paced`).
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from broker.client import (
@@ -34,7 +35,6 @@ from broker.websocket.closing import GOING_AWAY, POLICY_VIOLATION
 from broker.websocket.messages import (
     Accepted,
     Ack,
-    Answer,
     Cancelled,
     Declare,
     Declared,
@@ -51,15 +51,13 @@ from broker.websocket.messages import (
     Unsubscribed,
     Welcome,
 )
-from broker.wire.connection import PythonConnection
+from broker.websocket.paced import PER_TURN_MAX, PacedConnection
 
 if TYPE_CHECKING:
-    from broker.websocket.connection import CarriedOutput
+    pass
 
 SUBPROTOCOLS = {"": "json", "hubbub.json": "json", "hubbub.msgpack": "msgpack"}
 DIALECT_VERSION = 1
-PER_TURN_MAX = 256
-"""Requests, and as many deliveries, before others have their turn."""
 
 log = logging.getLogger("hubbub.websocket")
 
@@ -92,10 +90,11 @@ class NativeEndpoint:
 class Subscription:
     """What a client subscribed to."""
 
-    __slots__ = ("ack", "consumer_tag", "key", "octets", "own_queue", "queue", "skips_dollar")
+    __slots__ = ("ack", "consumer_tag", "id", "key", "octets", "own_queue", "queue", "skips_dollar")
 
     def __init__(self, request: Subscribe, queue: str) -> None:
         """`queue`: that it consumes from."""
+        self.id = request.id
         self.ack = request.ack
         self.octets = request.octets
         self.queue = queue
@@ -107,19 +106,14 @@ class Subscription:
         self.skips_dollar = request.topic is not None and request.topic[0] in "+#"
 
 
-class NativeConnection(PythonConnection):
+class NativeConnection(PacedConnection):
     """One client."""
 
-    output: CarriedOutput
-
     def __init__(self, endpoint: NativeEndpoint, encoding: Encoding) -> None:
+        super().__init__(endpoint.clock, encoding, self._deliver_retained)
         self.endpoint = endpoint
-        self.encoding = encoding
-        self.client: Client | None = None
         self.subscriptions: dict[str | int, Subscription] = {}
-        self.waits: set[str] = set()
-        self.requests_in_turn = self.deliveries_in_turn = 0
-        self.turn_ends = self.is_lost = False
+        self.is_lost = False
         self.login_timer: Any = None
         self.meter: Any = None
         self.published = 0
@@ -163,16 +157,10 @@ class NativeConnection(PythonConnection):
         self.requests_in_turn += 1
         if self.requests_in_turn >= PER_TURN_MAX:
             self.wait("turn")
-            self._end_turn_later()
+            self.end_turn_later()
         if self.output.is_full:
             self.wait("reader")
         return len(data)
-
-    def on_writable(self) -> None:
-        """The client has read."""
-        self.go_on("reader")
-        if self.client is not None and not self.turn_ends:
-            self.client.go_on()
 
     def shut_down(self, text: str) -> None:
         """The broker stops."""
@@ -357,7 +345,7 @@ class NativeConnection(PythonConnection):
             return
         if (request.topic is None) == (request.queue is None):
             raise ValueError("expected one of topic, queue")
-        retained: list[Any] = []
+        retained: Iterator[Any] = iter(())
         queue = request.queue or ""
         if request.topic is not None:
             key = translate.filter_key(request.topic)
@@ -374,8 +362,9 @@ class NativeConnection(PythonConnection):
 
         def started() -> None:
             self.say(Subscribed(id=request.id))
-            for message in retained:
-                self._deliver_retained(request.id, subscription, message)
+            self.retained.append(subscription, retained)
+            if not self.retained.send():
+                self.keep_retained(client)
 
         try:
             subscription.consumer_tag = client.consume(
@@ -428,13 +417,17 @@ class NativeConnection(PythonConnection):
         self.deliveries_in_turn += 1
         if self.deliveries_in_turn >= PER_TURN_MAX:
             client.hold()
-            self._end_turn_later()
+            self.end_turn_later()
         elif self.output.is_full:
             client.hold()
 
-    def _deliver_retained(self, id_: str | int, subscription: Subscription, message: Any) -> None:
+    def _deliver_retained(self, subscription: Subscription, message: Any) -> None:
         """What was retained before the subscription has nothing to be settled."""
-        if subscription.skips_dollar and message.routing_key.startswith(b"$"):
+        id_ = subscription.id
+        self.deliveries_in_turn += 1
+        if (subscription.skips_dollar and message.routing_key.startswith(b"$")) or self.subscriptions.get(
+            id_
+        ) is not subscription:
             return
         received = Received(0, "", message, redelivered=False)
         self.say(translate.delivered(received, subscription=id_, tag=None, octets=subscription.octets, retained=True))
@@ -443,32 +436,7 @@ class NativeConnection(PythonConnection):
         if self.subscriptions.pop(id_, None) is not None:
             self.say(Cancelled(id=id_))
 
-    # ── waiting ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def wait(self, why: str) -> None:
-        """Take no more requests until `go_on` for the same reason."""
-        if not self.waits:
-            self.output.pause_reading()
-        self.waits.add(why)
-
-    def go_on(self, why: str) -> None:
-        """One reason less to wait."""
-        if why in self.waits:
-            self.waits.discard(why)
-            if not self.waits:
-                self.output.resume_reading()
-
-    def _end_turn_later(self) -> None:
-        if not self.turn_ends:
-            self.turn_ends = True
-            self.endpoint.clock.call_at(self.endpoint.clock.now_ms, self._on_turn_ended)
-
-    def _on_turn_ended(self) -> None:
-        self.turn_ends = False
-        self.requests_in_turn = self.deliveries_in_turn = 0
-        self.go_on("turn")
-        if self.client is not None and not self.output.is_full:
-            self.client.go_on()
+    # ── when something has happened ───────────────────────────────────────────────────────────────────────────────────
 
     def _on_disk(self) -> None:
         self.go_on("disk")
@@ -483,10 +451,6 @@ class NativeConnection(PythonConnection):
             self.login_timer = None
 
     # ── saying ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def say(self, answer: Answer) -> None:
-        """One message to the client."""
-        self.output.send_message(self.encoding.encode(answer))
 
     def _fail(self, id_: str | int | None, code: str, text: str) -> None:
         """A request was not met. Before the login that is the end."""

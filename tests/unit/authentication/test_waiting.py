@@ -15,7 +15,7 @@ from tests.support import amqp_codec, mqtt_codec
 from tests.support.in_process import HEADER_AND_START_OK, handshake
 from tests.support.mqtt_in_process import MqttInProcess
 from tests.support.peer import Core, cheap_passwords
-from tests.unit.websocket.test_native import Native
+from tests.unit.websocket.native_peer import Native
 
 
 class Asked(OtherUser):

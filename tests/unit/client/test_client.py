@@ -155,7 +155,7 @@ def test_what_is_retained_is_there_for_those_who_come_later(client: Client) -> N
     assert [each.body for each in client.retained(b"a.*")] == [b"kept"]
     assert [each.is_retained for each in client.retained(b"#")] == [True]
     client.publish("amq.topic", "a.b", b"", retain=True)
-    assert client.retained(b"#") == []
+    assert list(client.retained(b"#")) == []
 
 
 # ── consuming ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -114,6 +114,25 @@ def test_a_message_of_qos_2_counts_in_the_receive_maximum_until_it_is_complete(m
     assert peer.ask(codec.publish(V5, "t", b"m", qos=1, packet_id=11))[-1].reason == 0x93
 
 
+def test_a_repeat_of_what_an_earlier_connection_brought_counts_for_nothing(make_core: MakeCore) -> None:
+    """The count must not go below zero: it would be more than any receive maximum."""
+    mqtt = MqttPeers(make_core(mqtt_receive_max=2))
+    stays: dict[str, Any] = {"client_id": "stays", "clean": False, "properties": {"session_expiry": 100}}
+    first = mqtt.enter(**stays)
+    assert words(first.ask(codec.publish(V5, "t", b"m", qos=2, packet_id=1))) == [("pubrec", 0x10)]
+    first.lose()
+
+    peer = mqtt.enter(**stays)
+    again = codec.publish(V5, "t", b"m", qos=2, packet_id=1, dup=True)
+    assert [each.name for each in peer.ask(again * 5)] == ["pubrec"] * 5
+    assert peer.connection.answers.unfinished == 0
+    assert [each.name for each in peer.ask(codec.ack(codec.PUBREL, 1))] == ["pubcomp"]
+    assert peer.connection.answers.unfinished == 0
+    for number in (2, 3):
+        assert [each.name for each in peer.ask(codec.publish(V5, "t", b"m", qos=2, packet_id=number))] == ["pubrec"]
+    assert words(peer.ask(codec.publish(V5, "t", b"m", qos=2, packet_id=4)))[-1] == ("disconnect", 0x93)
+
+
 def test_mqtt_3_knows_no_receive_maximum(make_core: MakeCore) -> None:
     peer = MqttPeers(make_core(mqtt_receive_max=2)).enter(version=V311)
     for number in range(1, 9):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,7 +13,11 @@ from broker.websocket.connection import CarriedOutput, WebSocketConnection
 from broker.websocket.endpoint import Path, WebSocketEndpoint
 from broker.wire.connection import PythonConnection
 from broker.wire.output import Output
+from tests.support.peer import Core
 from tests.support.websocket_frames import Frame, read_frames, request
+
+if TYPE_CHECKING:
+    from tests.unit.websocket.native_peer import MakeNative, Native
 
 
 class Recorder(PythonConnection):
@@ -151,3 +155,20 @@ def messages() -> Harness:
     harness = Harness()
     assert harness.upgrade("/messages").startswith("HTTP/1.1 101 ")
     return harness
+
+
+@pytest.fixture
+def make_native(core: Core) -> MakeNative:
+    from tests.unit.websocket.native_peer import Native
+
+    def make(subprotocol: str = "", **settings: Any) -> Native:
+        made = Native(core, subprotocol, **settings)
+        assert [each["type"] for each in made.hello()] == ["welcome"]
+        return made
+
+    return make
+
+
+@pytest.fixture
+def native(make_native: MakeNative) -> Native:
+    return make_native()

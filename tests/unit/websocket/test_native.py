@@ -6,83 +6,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import msgpack
 import pytest
 
-from broker.websocket.endpoint import Path, WebSocketEndpoint
-from broker.websocket.native import PER_TURN_MAX, SUBPROTOCOLS, NativeEndpoint
 from tests.support.peer import Core
-from tests.support.websocket_frames import BINARY, CLOSE, TEXT, Frame, frame, read_frames, request
-from tests.unit.websocket.conftest import SocketlessOutput
-
-MakeNative = Callable[..., "Native"]
-
-
-class Native:
-    """A client of the native dialect on a broker of the test's own."""
-
-    def __init__(self, core: Core, subprotocol: str = "", *, high_bytes: int = 1 << 20, **settings: Any) -> None:
-        from broker.websocket.connection import WebSocketConnection
-
-        self.core = core
-        self.is_binary = subprotocol.endswith("msgpack")
-        self.native = NativeEndpoint(core.broker, core.limits, **settings)
-        path = Path(
-            self.native.make,
-            tuple(filter(None, SUBPROTOCOLS)),
-            is_optional=True,
-            by_message=True,
-            in_text=frozenset(("", "hubbub.json")),
-        )
-        endpoint = WebSocketEndpoint(core.clock, core.limits, {"/hubbub": path}, ping_interval_s=0)
-        self.connection = WebSocketConnection(endpoint)
-        self.output = SocketlessOutput(None, high_bytes)
-        self.connection.attach(self.output)
-        self.connection.peer = "127.0.0.1:4000"
-        self.connection.opened()
-        headers = {"Sec_WebSocket_Protocol": subprotocol} if subprotocol else {}
-        self.kept = bytearray()
-        self.feed(request("/hubbub", **headers))
-        assert self.output.take().startswith(b"HTTP/1.1 101")
-
-    def feed(self, data: bytes = b"") -> None:
-        self.kept += data
-        if self.kept and not self.output.paused and not self.output.is_closed:
-            self.kept = self.kept[self.connection.feed(self.kept) :]
-
-    def say(self, *messages: dict[str, Any]) -> list[dict[str, Any]]:
-        """Say something; what is answered at once."""
-        for each in messages:
-            encoded = msgpack.packb(each) if self.is_binary else json.dumps(each).encode()
-            self.feed(frame(BINARY if self.is_binary else TEXT, encoded))
-        return self.heard()
-
-    def frames(self) -> list[Frame]:
-        return read_frames(self.output.take())
-
-    def heard(self) -> list[dict[str, Any]]:
-        frames = [each for each in self.frames() if each.opcode != CLOSE]
-        assert all(each.opcode == (BINARY if self.is_binary else TEXT) for each in frames)
-        return [msgpack.unpackb(each.payload) if self.is_binary else json.loads(each.payload) for each in frames]
-
-    def hello(self, **changes: Any) -> list[dict[str, Any]]:
-        return self.say({"type": "hello", "user": "guest", "password": "guest", **changes})
-
-
-@pytest.fixture
-def make_native(core: Core) -> MakeNative:
-    def make(subprotocol: str = "", **settings: Any) -> Native:
-        made = Native(core, subprotocol, **settings)
-        assert [each["type"] for each in made.hello()] == ["welcome"]
-        return made
-
-    return make
-
-
-@pytest.fixture
-def native(make_native: MakeNative) -> Native:
-    return make_native()
-
+from tests.support.websocket_frames import CLOSE, TEXT, frame
+from tests.unit.websocket.native_peer import MakeNative, Native
 
 # ── the login ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -368,67 +296,6 @@ def test_subscriptions_are_counted(make_core: Callable[..., Core]) -> None:
 # ── waiting ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_one_turn_takes_and_gives_a_bounded_share(core: Core, native: Native) -> None:
-    native.say({"type": "declare", "queue": "q", "durable": False})
-    core.pass_ms(0)
-    published = frame(TEXT, b'{"type":"publish","queue":"q","body":"x"}') * (2 * PER_TURN_MAX)
-    native.feed(published)
-    assert core.queue().ready_count < PER_TURN_MAX
-    while native.kept:
-        core.pass_ms(0)
-        native.feed()
-    assert core.queue().ready_count == 2 * PER_TURN_MAX
-    core.pass_ms(0)
-    assert len(native.say({"type": "subscribe", "id": "s", "queue": "q"})) == 1 + PER_TURN_MAX
-    core.pass_ms(0)
-    assert len(native.heard()) == PER_TURN_MAX
-
-
-def test_a_client_that_does_not_read_gets_no_more_and_is_not_read(core: Core, make_native: MakeNative) -> None:
-    native = make_native(high_bytes=2000)
-    native.say({"type": "declare", "queue": "q", "durable": False})
-    for _ in range(100):
-        core.vhost.exchange("")
-        native.say({"type": "publish", "queue": "q", "body": "x" * 100})
-    core.pass_ms(0)
-    native.feed(frame(TEXT, b'{"type":"subscribe","id":"s","queue":"q"}'))
-    assert 2000 < native.output.pending_bytes < 3000
-    assert native.output.paused
-    native.heard()
-    native.connection.carried.on_writable()  # type: ignore[union-attr]
-
-    assert not native.output.paused
-    assert native.output.pending_bytes > 2000
-
-
-def test_reading_stops_while_too_much_waits_for_the_disk(make_core: Callable[..., Core]) -> None:
-    core = make_core(websocket_awaited_max=3)
-    native = Native(core)
-    native.hello()
-    core.vhost.declare_queue("q", durable=True)
-    for number in range(5):
-        native.say({"type": "publish", "id": number, "queue": "q", "body": ""})
-    assert native.output.paused
-    assert core.queue().ready_count == 3
-    core.commit()
-    native.feed()
-    core.commit()
-
-    assert [each["id"] for each in native.heard()] == [0, 1, 2, 3, 4]
-
-
-def test_reading_stops_while_the_disk_is_behind(make_core: Callable[..., Core]) -> None:
-    core = make_core(open_batch_bytes_max=1000)
-    native = Native(core)
-    native.hello()
-    core.vhost.declare_queue("q", durable=True)
-    native.say({"type": "publish", "persistent": True, "queue": "q", "body": "x" * 2000})
-    assert native.output.paused
-    core.commit()
-
-    assert not native.output.paused
-
-
 def test_the_broker_that_stops_says_1001(native: Native) -> None:
     native.connection.shut_down("stop")
 
@@ -481,16 +348,3 @@ def test_clients_count_in_the_limits_of_connections(core: Core, native: Native) 
     assert Native(core).hello()[0]["code"] == "limit"
     native.connection.lost("closed")
     assert Native(core).hello()[0]["type"] == "welcome"
-
-
-def test_a_client_that_publishes_too_fast_is_read_more_slowly(core: Core, native: Native) -> None:
-    core.broker.parameters.set_user_limit("guest", "max-messages-per-second", 2)
-    core.vhost.declare_queue("q")
-    native.say(*({"type": "publish", "queue": "q", "body": "m"} for _ in range(6)))
-    assert core.vhost.queues["q"].ready_count < 6
-    for _ in range(4):
-        core.pass_ms(1_000)
-        native.feed()
-    assert core.vhost.queues["q"].ready_count == 6
-    native.connection.lost("closed")
-    assert core.broker.publish_rates.resting == 0
