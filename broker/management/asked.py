@@ -8,9 +8,9 @@ Owns RabbitMQ's rules of user tags. Raises ApiError for whatever is missing, of 
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from broker.core.access import User
@@ -99,11 +99,33 @@ def topic_rights(server: ObservedServer, request: web.Request, vhost: Any) -> To
 
 async def body_of(request: web.Request) -> dict[str, Any]:
     """The JSON object of the body; an empty body is an empty object."""
+    return object_of(await text_of(request))
+
+
+async def text_of(request: web.Request) -> str:
+    """The body's text; an empty one is that of an empty object."""
     try:
         text = await request.text()
-        value = json.loads(text) if text.strip() else {}
-    except (ValueError, LookupError, RecursionError) as error:  # not JSON, not UTF-8, no such charset, too deep
+    except (ValueError, LookupError) as error:  # not UTF-8, no such charset
         raise bad_request(f"not_json: {error}") from None
+    return text if text.strip() else "{}"
+
+
+def decoded(text: str | msgspec.Raw, shape: Any = Any) -> Any:
+    """What JSON says; every string in it can be written as UTF-8. ValidationError where it is not of the shape."""
+    try:
+        return msgspec.json.decode(text, type=shape)
+    except msgspec.ValidationError as error:
+        if shape is not Any:
+            raise
+        raise bad_request(f"not_json: {error}") from None  # a number that none can be
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
+        raise bad_request(f"not_json: {error}") from None
+
+
+def object_of(text: str) -> dict[str, Any]:
+    """The JSON object that a text is."""
+    value = decoded(text)
     if isinstance(value, str):
         raise bad_request(
             "invalid payload: the request body JSON-decoded to a string. Is the input doubly-JSON-encoded?"

@@ -10,19 +10,30 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from broker.core.binding import EXCHANGE, QUEUE
 from broker.core.shares import SHARE_PREFIX
 from broker.management import views
-from broker.management.asked import ADMINISTRATOR, body_of, field, flag, kind, require, vhost_of
+from broker.management.asked import (
+    ADMINISTRATOR,
+    decoded,
+    field,
+    flag,
+    kind,
+    object_of,
+    require,
+    text_of,
+    vhost_of,
+)
 from broker.management.observed import ObservedServer
 from broker.management.replies import bad_request
 from broker.management.resources.policies import policy, policy_of
 from broker.management.resources.topic_permissions import exchange_of, topic_permissions
 from broker.management.resources.users import SHA256, tags_of
 from broker.management.resources.vhosts import describe, described, description_of, permission
-from broker.management.slices import answer_object, done
+from broker.management.slices import answer_object, done, sliced
 from broker.version import VERSION
 
 OPERATOR_POLICY = "operator_policy"
@@ -118,16 +129,16 @@ class Definitions:
     async def import_all(self, request: web.Request) -> web.Response:
         """What is there already and the same is left alone."""
         require(request, {ADMINISTRATOR})
-        await self.take(await body_of(request), None)
+        await self.take(await text_of(request), None)
         return web.Response(status=204)
 
     async def import_vhost(self, request: web.Request) -> web.Response:
         """Into one vhost."""
         require(request, {ADMINISTRATOR})
-        await self.take(await body_of(request), vhost_of(self.server, request).name)
+        await self.take(await text_of(request), vhost_of(self.server, request).name)
         return web.Response(status=204)
 
-    async def take(self, body: dict[str, Any], vhost: str | None) -> None:
+    async def take(self, text: str, vhost: str | None) -> None:
         """All sections, in the order in which they need each other. CoreError says what was refused."""
         steps: dict[str, Step] = {
             "vhosts": self.take_vhost,
@@ -143,14 +154,12 @@ class Definitions:
             "bindings": self.take_binding,
         }
         of_vhosts = {"parameters", "policies", "operator_policies", "exchanges", "queues", "bindings"}
+        sections = sections_of(text)
         rows: list[tuple[Step, dict[str, Any]]] = []
         for name, step in steps.items():
-            if vhost is not None and name not in of_vhosts:
-                continue
-            for row in field(body, name, list, []):
-                if not isinstance(row, dict):
-                    raise bad_request(f"{name}: expected objects, got {kind(row)}")
-                rows.append((step, row if vhost is None else {**row, "vhost": vhost}))
+            if vhost is None or name in of_vhosts:
+                found = await sliced(row_of(name, raw, vhost) for raw in raw_rows(sections, name))
+                rows += [(step, row) for row in found]
         await done(taking(rows))
 
     def vhost(self, row: dict[str, Any]) -> Any:
@@ -259,6 +268,33 @@ class Definitions:
         destination = vhost.queue(name) if of_kind == QUEUE else vhost.exchange(name)
         key = field(row, "routing_key", str, "").encode()
         vhost.bind(source, destination, of_kind, key, field(row, "arguments", dict, {}))
+
+
+def sections_of(text: str) -> dict[str, msgspec.Raw]:
+    """The sections of a document, each still as text: what they hold is read in slices."""
+    try:
+        found: dict[str, msgspec.Raw] = decoded(text, dict[str, msgspec.Raw])
+    except msgspec.ValidationError:
+        object_of(text)  # says what it is instead
+        raise
+    return found
+
+
+def raw_rows(sections: dict[str, msgspec.Raw], name: str) -> list[msgspec.Raw]:
+    """The rows of a section, each still as text."""
+    try:
+        rows: list[msgspec.Raw] = decoded(sections[name], list[msgspec.Raw]) if name in sections else []
+    except msgspec.ValidationError:
+        rows = field({name: decoded(sections[name])}, name, list, [])
+    return rows
+
+
+def row_of(name: str, raw: msgspec.Raw, vhost: str | None) -> dict[str, Any]:
+    """A row; of the vhost, where the document has but one."""
+    row = decoded(raw)
+    if not isinstance(row, dict):
+        raise bad_request(f"{name}: expected objects, got {kind(row)}")
+    return row if vhost is None else {**row, "vhost": vhost}
 
 
 def taking(rows: list[tuple[Step, dict[str, Any]]]) -> Iterator[None]:

@@ -239,3 +239,33 @@ async def test_names_with_braces_slashes_and_quotes_are_names(api: Api) -> None:
         await api("PUT", f"/api/vhosts/{name}", {}, status=201)
         await api("PUT", f"/api/permissions/{name}/admin", {"configure": "", "write": "", "read": ""}, status=204)
         await api("DELETE", f"/api/vhosts/{name}", status=204)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "/api/queues/%2F/q", r'{"arguments": {"x-a": "\ud800"}}'),
+        ("PUT", "/api/queues/%2F/q", r'{"arguments": {"\udc00": 1}}'),
+        ("PUT", "/api/queues/%2F/q", '{"arguments": {"x-a": NaN}}'),
+        ("PUT", "/api/queues/%2F/q", '{"arguments": {"x-a": 1e999}}'),
+        ("PUT", "/api/queues/%2F/q", '{"arguments": ' + "[" * 100_000),
+        ("PUT", "/api/users/u", r'{"password": "\ud800", "tags": ""}'),
+        ("PUT", "/api/vhosts/v", r'{"description": "\ud800"}'),
+        ("PUT", "/api/policies/%2F/p", r'{"pattern": "", "definition": {"dead-letter-exchange": "\ud800"}}'),
+        ("POST", "/api/exchanges/%2F/amq.topic/publish", r'{"routing_key": "\ud800"}'),
+        ("POST", "/api/definitions", r'{"queues": [{"vhost": "/", "name": "q"}, {"vhost": "/", "name": "\ud800"}]}'),
+        ("POST", "/api/definitions", r'{"queues": [{"vhost": "/", "name": "q"}, 1e999]}'),
+        ("POST", "/api/definitions", '{"queues": [{"vhost": "/", "name": "q"}, {]}'),
+        ("POST", "/api/definitions", "[]"),
+    ],
+)
+async def test_what_no_text_can_hold_is_refused_and_changes_nothing(
+    client: Client, api: Api, core: Core, method: str, path: str, body: str
+) -> None:
+    answer = await client.request(method, path, data=body, headers=login("admin"))
+
+    assert answer.status == 400
+    assert (await answer.json())["reason"].startswith("not_json: ")
+    assert list(core.vhost.queues) == []
+    assert list(core.broker.vhosts) == ["/"]
+    await api.get("/api/definitions")
