@@ -303,6 +303,10 @@ cdef class MqttConnection(Client):
         """The broker stops."""
         ending.shut_down(self, text)
 
+    def expel(self, str text):
+        """An administrator ends it."""
+        ending.shut_down(self, text, Reason.ADMINISTRATIVE_ACTION)
+
     # ── for the cold half ─────────────────────────────────────────────────────────────────────────────────────────
 
     cpdef run(self, Session session):

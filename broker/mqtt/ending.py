@@ -145,10 +145,10 @@ def take_over(connection: MqttConnection) -> None:
     disconnect(connection, Reason.SESSION_TAKEN_OVER)
 
 
-def shut_down(connection: MqttConnection, text: str) -> None:
-    """The operator stops the broker."""
+def shut_down(connection: MqttConnection, text: str, reason: Reason = Reason.SERVER_SHUTTING_DOWN) -> None:
+    """The operator stops the broker, or an administrator ends this connection."""
     if connection.state == RUNNING:
-        disconnect(connection, Reason.SERVER_SHUTTING_DOWN, text)
+        disconnect(connection, reason, text)
     elif connection.state != CLOSED:
         close(connection)
 

@@ -280,8 +280,7 @@ class Sessions:
         session.user = self.broker.access.users.get(value.get("user") or "")
         review.review_unless_judged(session)
         if value["will"] is not None:
-            user, *rest = value["will"]
-            session.will = will.PendingWill(self.broker.access.users.get(user), *rest)
+            session.will = will.PendingWill(None, *value["will"])
 
 
 def queue_name(client_id: str) -> str:

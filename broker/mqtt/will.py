@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from broker.core.errors import NotFound
 from broker.core.message import Message
 from broker.core.undecided import Undecided
 from broker.mqtt import sparkplug
@@ -27,13 +28,22 @@ log = logging.getLogger("hubbub.mqtt")
 class PendingWill:
     """What a session will say, and how long after its client has gone."""
 
-    __slots__ = ("delay_s", "payload", "properties", "qos", "retain", "timer", "topic", "user")
+    __slots__ = ("delay_s", "payload", "properties", "qos", "retain", "timer", "topic", "user", "user_name")
 
     def __init__(
-        self, user: Any, topic: bytes, payload: bytes, properties: bytes, qos: int, retain: bool, delay_s: int
+        self,
+        user: User | None,
+        user_name: str,
+        topic: bytes,
+        payload: bytes,
+        properties: bytes,
+        qos: int,
+        retain: bool,
+        delay_s: int,
     ) -> None:
-        """`user`: whose rights count; `properties`: an AMQP property list."""
+        """`user`: whose rights count; None: who has this name when it is due. `properties`: an AMQP property list."""
         self.user = user
+        self.user_name = user_name
         self.topic = topic
         self.payload = payload
         self.properties = properties
@@ -44,8 +54,7 @@ class PendingWill:
 
     def as_stored(self) -> list[Any]:
         """For the store."""
-        name = self.user.name if self.user is not None else ""
-        return [name, self.topic, self.payload, self.properties, self.qos, self.retain, self.delay_s]
+        return [self.user_name, self.topic, self.payload, self.properties, self.qos, self.retain, self.delay_s]
 
     def cancel(self) -> None:
         """It is not due any more [MQTT-3.1.3-9]."""
@@ -59,7 +68,7 @@ def pending(will: Will, user: Any) -> PendingWill:
     properties: Properties = will.properties
     raw = to_amqp(properties, will.qos, will.topic)
     delay_s = properties.will_delay_interval or 0
-    return PendingWill(user, will.topic, will.payload, raw, will.qos, will.retain, delay_s)
+    return PendingWill(user, user.name, will.topic, will.payload, raw, will.qos, will.retain, delay_s)
 
 
 def schedule(session: Session, since_ms: int) -> None:
@@ -81,7 +90,8 @@ def publish(session: Session) -> None:
         return
     key = will.topic.translate(SWAP)
     try:
-        may = will.user is not None and may_publish(session, will.user, key)
+        user = user_of(session, will)
+        may = user is not None and may_publish(session, user, key)
     except Undecided as undecided:
         undecided.question.when_decided(lambda: publish(session))
         return
@@ -99,6 +109,20 @@ def publish(session: Session) -> None:
         publish_as_client(session.vhost, message, will.qos, will.retain)
         counters.wills_published += 1
     session.sessions.note_will(session)
+
+
+def user_of(session: Session, will: PendingWill) -> User | None:
+    """Whose rights count. Since a restart only the name is known, and others may have to be asked: raises Undecided."""
+    access = session.sessions.broker.access
+    if will.user is not None:
+        return will.user
+    if access.others is None or not will.user_name:
+        return access.users.get(will.user_name)
+    try:
+        user: User = access.others.who(will.user_name, None, "")[0]
+    except NotFound:
+        return None
+    return user
 
 
 def may_publish(session: Session, user: User, key: bytes) -> bool:

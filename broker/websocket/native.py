@@ -271,9 +271,9 @@ class NativeConnection(PacedConnection):
             return
         name, vhost = client.user.name, client.vhost.name
         if client.user.is_deleted:
-            self._expel(f"user '{name}' is deleted")
+            self.expel(f"user '{name}' is deleted")
         elif not client.user.asks_others and not client.user.may_access(vhost):
-            self._expel(f"access to vhost '{vhost}' refused for user '{name}'")
+            self.expel(f"access to vhost '{vhost}' refused for user '{name}'")
         else:
             client.topics.forget()
             self._be_metered()
@@ -299,7 +299,8 @@ class NativeConnection(PacedConnection):
         client.cancel(subscription.consumer_tag)
         self._on_cancelled(id_)
 
-    def _expel(self, text: str) -> None:
+    def expel(self, text: str) -> None:
+        """It may not be here any more, or an administrator ends it."""
         self.say(Error(id=None, code="refused", text=text))
         self.output.close_with(POLICY_VIOLATION, text)
 

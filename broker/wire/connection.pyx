@@ -58,6 +58,10 @@ cdef class Connection:
         if self.output is not None:
             self.output.close()
 
+    def expel(self, str text):
+        """An administrator ends it. A dialect that has other words for that says them."""
+        self.shut_down(text)
+
     cpdef lost(self, str reason):
         """The transport is gone."""
 

@@ -22,8 +22,13 @@ class NativeRaw:
     """One connection, logged in. `subprotocol`: hubbub.json or hubbub.msgpack."""
 
     def __init__(
-        self, address: tuple[str, int], subprotocol: str = "hubbub.json", timeout_s: float = TIMEOUT_S
+        self,
+        address: tuple[str, int],
+        subprotocol: str = "hubbub.json",
+        timeout_s: float = TIMEOUT_S,
+        **login: str,
     ) -> None:
+        """`login`: further fields of the hello, or other ones."""
         self.is_binary = subprotocol == "hubbub.msgpack"
         self.socket = socket.create_connection(address, timeout=timeout_s)
         self.file = self.socket.makefile("rb")
@@ -33,7 +38,7 @@ class NativeRaw:
         assert b" 101 " in status, status
         while self.file.readline() != b"\r\n":
             pass
-        self.say(type="hello", user="guest", password="guest")
+        self.say(**{"type": "hello", "user": "guest", "password": "guest", **login})
         self.expect("welcome")
 
     def say(self, **message: Any) -> None:

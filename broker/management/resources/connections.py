@@ -106,7 +106,7 @@ class Connections:
         user = user_of(request)
         if "administrator" not in user.tags and views.user_name(connection) != user.name:
             raise refused("Not administrator user")
-        connection.shut_down(request.headers.get("X-Reason", "Closed via management plugin"))
+        connection.expel(request.headers.get("X-Reason", "Closed via management plugin"))
 
     # ── channels and consumers ────────────────────────────────────────────────────────────────────────────────────────
 

@@ -122,7 +122,7 @@ class Vhosts:
         reason = f"vhost '{vhost.name}' is deleted"
         for each in self.server.connections():
             if getattr(each, "vhost", None) is vhost:
-                each.shut_down(reason)
+                each.expel(reason)
 
     async def start(self, request: web.Request) -> web.Response:
         """Every vhost is started with its node: there is nothing to do."""
