@@ -30,12 +30,29 @@ LIMITS = {"vhost-limits": ("max-connections", "max-queues")}
 COMPONENTS_WITHOUT_EFFECT = {
     "shovel": "no shovel runs here: kept, and not obeyed",
     "federation-upstream": "there is no federation here: kept, and not obeyed",
+    "federation": "there is no federation here: kept, and not obeyed",
     "federation-upstream-set": "there is no federation here: kept, and not obeyed",
 }
 SECTIONS = (
     "vhosts", "users", "permissions", "topic_permissions", "parameters", "global_parameters", "policies",
     "operator_policies", "exchanges", "queues", "bindings",
 )  # fmt: skip
+NAMED = {"name", "vhost"}
+WORDS: dict[str, set[str]] = {
+    "vhosts": {"name", "description", "tags", "metadata", "default_queue_type", "tracing", "limits",
+               "protected_from_deletion"},
+    "users": {"name", "password", "password_hash", "hashing_algorithm", "tags", "limits"},
+    "permissions": {"user", "vhost", "configure", "write", "read"},
+    "topic_permissions": {"user", "vhost", "exchange", "write", "read"},
+    "parameters": {*NAMED, "component", "value"},
+    "global_parameters": {*NAMED, "value"},
+    "policies": {*NAMED, "pattern", "apply-to", "definition", "priority"},
+    "operator_policies": {*NAMED, "pattern", "apply-to", "definition", "priority"},
+    "exchanges": {*NAMED, "type", "durable", "auto_delete", "internal", "arguments"},
+    "queues": {*NAMED, "type", "durable", "auto_delete", "exclusive", "arguments"},
+    "bindings": {"vhost", "source", "destination", "destination_type", "routing_key", "arguments", "properties_key"},
+}  # fmt: skip
+"""Of a row of each section."""
 ABOUT = ("rabbit_version", "rabbitmq_version", "product_name", "product_version", "rabbitmq_definition_format",
          "original_vhost_name", "explanation", "original_cluster_name", "metadata", "description",
          "default_queue_type")  # fmt: skip
@@ -63,6 +80,8 @@ def read(path: Path) -> Imported:
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise ImportFailedError(f"{path}: {section}: expected a list of objects")
         taken = TAKERS.get(section, as_it_is)
+        for word in sorted({word for row in rows for word in row} - WORDS[section]):
+            imported.say(section, word, "is not known: not taken")
         imported.definitions[section] = [each for row in rows if (each := taken(imported, row)) is not None]
     return imported
 
@@ -73,15 +92,17 @@ def as_it_is(_imported: Imported, row: Row) -> Row:
 
 
 def vhost(imported: Imported, row: Row) -> Row | None:
-    """Its name."""
-    for word in ("description", "tags", "default_queue_type", "metadata"):
-        if row.get(word) not in (None, "", [], "undefined", {}) and row.get(word) != {"description": "", "tags": []}:
-            if word == "metadata" and row[word] == {"description": "Default virtual host", "tags": []}:
-                continue
-            imported.say("vhosts", str(row.get("name")), f"{word} is not kept")
-    if row.get("tracing"):
-        imported.say("vhosts", str(row.get("name")), "tracing is off after the import")
-    return {"name": row.get("name")}
+    """Its name, what it is for, and its tags; limits stand among the parameters."""
+    name, metadata = str(row.get("name")), row.get("metadata")
+    said = {**(metadata if isinstance(metadata, dict) else {}), **{key: row[key] for key in row if row[key]}}
+    if said.get("default_queue_type", "classic") not in ("classic", "undefined", None):
+        kind = said["default_queue_type"]
+        imported.say("vhosts", name, f"default_queue_type {kind}: a queue that names no type is a classic one here")
+    if said.get("tracing"):
+        imported.say("vhosts", name, "tracing is off after the import")
+    if said.get("protected_from_deletion"):
+        imported.say("vhosts", name, "protected_from_deletion is not kept")
+    return {"name": row.get("name"), **{key: said[key] for key in ("description", "tags") if said.get(key)}}
 
 
 def user(imported: Imported, row: Row) -> Row | None:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pika
 import pytest
@@ -73,7 +74,7 @@ def balanced(brokers: list[HubbubServer], port: int) -> list[str]:
     """haproxy.cfg, as docs/operations/network.md has it; looks come oftener."""
     servers = [
         f" server broker{number} {HOST}:{each.port} check port {each.settings['management.port']} "
-        "inter 100ms fall 1 rise 1 on-marked-down shutdown-sessions".replace(" on-marked-down shutdown-sessions", "")
+        "inter 100ms fall 1 rise 1"
         for number, each in enumerate(brokers)
     ]
     return [
@@ -82,9 +83,8 @@ def balanced(brokers: list[HubbubServer], port: int) -> list[str]:
     ]  # fmt: skip
 
 
-def channel_of(
-    broker: HubbubServer,
-) -> tuple[pika.BlockingConnection, pika.adapters.blocking_connection.BlockingChannel]:
+def channel_of(broker: HubbubServer) -> tuple[Any, Any]:
+    """A connection to it, past the balancer, and its channel."""
     connection = pika.BlockingConnection(pika.URLParameters(broker.url))
     return connection, connection.channel()
 
