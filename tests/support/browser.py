@@ -121,7 +121,37 @@ class Browser:
         return page
 
 
-class Page:
+class Reader:
+    """Who looks at a page, whichever engine shows it."""
+
+    async def evaluate(self, expression: str) -> Any:
+        """The value of an expression; of a promise, what it resolves to. Raises PageError."""
+        raise NotImplementedError
+
+    async def until(self, condition: str) -> Any:
+        """The first true value of an expression: the page is looked at again after each of its changes.
+
+        Raises PageError, with what the page shows, where there is none in time.
+        """
+        try:
+            return await self.evaluate(self._awaiting(condition))
+        except TimeoutError:
+            shown = await self.evaluate("document.body.innerText")
+            raise PageError(f"never came true: {condition}\nthe page shows: {shown}") from None
+
+    def _awaiting(self, condition: str) -> str:
+        return f"""new Promise(resolve => {{
+                const look = () => {{
+                    const found = ({condition})
+                    if (found) {{ watch.disconnect(); resolve(found) }}
+                }}
+                const watch = new MutationObserver(look)
+                watch.observe(document, {{ subtree: true, childList: true, attributes: true, characterData: true }})
+                look()
+            }})"""
+
+
+class Page(Reader):
     """One tab."""
 
     def __init__(self, browser: Browser, session: str, target: str) -> None:
@@ -154,28 +184,6 @@ class Page:
         if "exceptionDetails" in answer:
             raise PageError(answer["exceptionDetails"])
         return answer["result"].get("value")
-
-    async def until(self, condition: str) -> Any:
-        """The first true value of an expression: the page is looked at again after each of its changes.
-
-        Raises PageError, with what the page shows, where there is none in time.
-        """
-        try:
-            return await self.evaluate(self._awaiting(condition))
-        except TimeoutError:
-            shown = await self.evaluate("document.body.innerText")
-            raise PageError(f"never came true: {condition}\nthe page shows: {shown}") from None
-
-    def _awaiting(self, condition: str) -> str:
-        return f"""new Promise(resolve => {{
-                const look = () => {{
-                    const found = ({condition})
-                    if (found) {{ watch.disconnect(); resolve(found) }}
-                }}
-                const watch = new MutationObserver(look)
-                watch.observe(document, {{ subtree: true, childList: true, attributes: true, characterData: true }})
-                look()
-            }})"""
 
     async def close(self) -> None:
         """The tab goes."""

@@ -10,8 +10,9 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
-from tests.support.browser import Browser, Page
+from tests.support.browser import Browser
 
 
 def login(user: str = "guest", password: str = "guest") -> dict[str, str]:
@@ -24,6 +25,7 @@ async def web_ui(browser: Browser, address: str, user: str = "guest") -> AsyncIt
     """The UI at `address` in a tab that shares nothing with others; its console stays clean to the end."""
     page = await browser.open(address, login(user, user), alone=True)
     await page.until("document.querySelector('#page h1')")
+    await page.evaluate("localStorage.setItem('every', 2000)")  # the shortest, for who waits
     yield WebUi(page)
     assert page.errors == [], page.errors
     await page.close()
@@ -32,7 +34,8 @@ async def web_ui(browser: Browser, address: str, user: str = "guest") -> AsyncIt
 class WebUi:
     """One reader."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Any) -> None:
+        """`page`: a Page, or another Reader, of which keys are not pressed."""
         self.page = page
 
     async def go(self, title: str) -> None:

@@ -56,7 +56,7 @@ async def test_axe_finds_nothing_in_dialogs_the_login_and_the_banner(
     await ui.keep_still()
     for page, button in [
         ("queues", "New queue"),
-        ("policies", "New of policies"),
+        ("policies", "New policy"),
         ("node", "Drain and stop"),
         ("overview", "Table"),
     ]:

@@ -247,7 +247,7 @@ async def test_users_permissions_and_limits_are_edited(ui: WebUi) -> None:
 
 
 async def test_policies_of_both_kinds_are_set_changed_and_deleted(ui: WebUi) -> None:
-    for kind in ("New of policies", "New of operator policies"):
+    for kind in ("New policy", "New operator policy"):
         await ui.go("Policies")
         await ui.click(kind)
         await ui.fill(kind, name="short", definition='{"max-lenght": 5}')

@@ -16,7 +16,7 @@ export function account(caption, counts, { explained = false } = {}) {
   })
   return table(caption, [
     { title: "", value: each => element("strong", {}, each.title) },
-    { title: "What happened", value: each => element("span", { title: each.about }, words(each.word)) },
+    { title: "What happened", value: each => element("span", { class: "whole", title: each.about }, words(each.word)) },
     { title: "Messages", value: each => each.count },
     { title: "Together", number: true, value: each => (each.whole === "" ? "" : element("strong", {}, text(each.whole))) },
     explained && { title: "What that means", value: each => element("span", { class: "hint" }, each.about) },

@@ -5,13 +5,14 @@ import { OPERATOR_POLICY_KEYS, POLICY_KEYS } from "../words.js"
 import { code, button, formDialog, heading, section, sure, table } from "../widgets.js"
 
 const KINDS = { policies: "Policies", "operator-policies": "Operator policies" }
+const NEW = { policies: "New policy", "operator-policies": "New operator policy" }
 const ABOUT = { policies: "Of those that match, the one of the highest priority applies", "operator-policies": "They apply on top, and only limit" }
 const APPLY = ["all", "queues", "classic_queues", "quorum_queues", "exchanges"]
 
 function set(kind, { attempt, scope }, each = {}) {
   const isNew = each.name === undefined
   const given = pairs("Definition", kind === "policies" ? POLICY_KEYS : OPERATOR_POLICY_KEYS, each.definition, "definition")
-  formDialog(isNew ? `New of ${KINDS[kind].toLowerCase()}` : `Change ${each.name}`, [
+  formDialog(isNew ? NEW[kind] : `Change ${each.name}`, [
     { name: "name", label: "Name", required: true, value: each.name },
     { name: "vhost", label: "Vhost", value: each.vhost ?? (scope || "/"), required: true },
     { name: "pattern", label: "Pattern: a regular expression over names", value: each.pattern ?? ".*", required: true, wide: true },
@@ -29,7 +30,7 @@ export const policies = {
   group: "Administration",
   load: async ({ scoped }) => Object.fromEntries(await Promise.all(Object.keys(KINDS).map(async kind => [kind, await get(scoped(kind))]))),
   show: here => [heading("Policies"), Object.entries(KINDS).map(([kind, title]) =>
-    section(title, button(`New of ${title.toLowerCase()}`, () => set(kind, here), "primary", "", refused(kind, here)), table(ABOUT[kind], [
+    section(title, button(NEW[kind], () => set(kind, here), "primary", "", refused(kind, here)), table(ABOUT[kind], [
       { title: "Name", value: each => each.name },
       { title: "Vhost", value: each => each.vhost },
       { title: "Pattern", value: each => code(each.pattern) },
