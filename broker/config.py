@@ -238,6 +238,8 @@ class Settings(Section, frozen=True):
     anonymous: Anonymous = field(default_factory=Anonymous)
     authentication: Authentication = field(default_factory=Authentication)
     vhosts: list[Annotated[str, Meta(min_length=1, max_length=255)]] = field(default_factory=lambda: ["/"])
+    definitions_file: str | None = None
+    """Taken at every start, as `hubbub definitions import` would: queues, exchanges, users and so on."""
     limits: Limits = field(default_factory=Limits)
     log: Log = field(default_factory=Log)
 

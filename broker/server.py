@@ -29,6 +29,7 @@ from broker.audit_log import AuditLog
 from broker.authentication.build import chain_of
 from broker.authentication.password_checks import PasswordChecks
 from broker.authentication.questions import Questions
+from broker.boot_definitions import take_definitions
 from broker.config import Settings, shown
 from broker.core.broker import Broker, Restored
 from broker.core.clock import Clock
@@ -255,6 +256,8 @@ class Server:
         self.websockets = websocket_endpoint(self.broker, settings, self.native, amqp=make_amqp, mqtt=make_mqtt)
         websockets = self.websockets.connections
         self.memory_alarm.counts["gathered"] = lambda: sum(each.gathered_bytes for each in websockets)
+        if settings.definitions_file is not None:
+            await take_definitions(self, settings.definitions_file)
         context = self.certificates.context if self.certificates is not None else None
         on_both = settings.websocket.on_plain_ports
         ports, sniff = self.ports, lambda make: sniffing(self.websockets, make) if on_both else make

@@ -59,7 +59,10 @@ cdef class Channel(Publisher):
     cdef uint32_t unacked_max
     cdef Queue unwoken                      # of the deliveries settled one by one in this read; None: nothing to wake
 
+    cdef readonly object tally              # tally.Tally
     cdef readonly uint64_t messages_published
+    cdef readonly uint64_t messages_dropped     # … for which there was no target
+    cdef readonly uint64_t messages_returned    # … which went back for that (mandatory)
 
     cdef int on_method(self, const char* payload, size_t size) except -1
     cdef int on_header(self, const char* payload, size_t size) except -1

@@ -9,7 +9,7 @@ from broker.amqp.codec cimport (
     BASIC_ACK, BASIC_NACK, BASIC_PUBLISH, BASIC_REJECT, HEADER_FIXED, load16, load32, load64,
 )
 from broker.amqp.content cimport write_get_ok, write_return, write_tag
-from broker.amqp.publishing cimport check_properties, on_publish, publish_message
+from broker.amqp.publishing cimport check_properties, nobody_took, on_publish, publish_message
 from broker.amqp.unacked cimport Unacked
 from broker.core.entry cimport ENTRY_REDELIVERED, entry_t
 from broker.core.exchange cimport Exchange
@@ -19,6 +19,7 @@ from broker.core.queue cimport COMPLETE, DISCARD, REQUEUE, Queue
 from broker.wire.output cimport Output, output_neglected
 
 from broker.amqp import consuming, dispatch
+from broker.amqp.tally import Tally
 from broker.amqp.translate import AmqpError
 
 
@@ -40,6 +41,7 @@ cdef class Channel(Publisher):
         self.unacked_max = unacked_max
         self.consumers = {}
         self.unacked = Unacked()
+        self.tally = Tally()
 
     def __dealloc__(self):
         free(self.routing_key)
@@ -133,9 +135,8 @@ cdef class Channel(Publisher):
 
     def publish_now(self, Exchange exchange, Message message, bint mandatory):
         """Publishes a message that a transaction kept."""
-        if exchange.publish(message.message) == 0 and mandatory:
-            exchange.returned += 1
-            self.send_return(message.message)
+        if exchange.publish(message.message) == 0:
+            nobody_took(self, exchange, message.message, mandatory)
 
     # ── out: confirms ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -196,7 +197,9 @@ cdef class Channel(Publisher):
         cdef entry_t entry
         cdef bytes properties = None
         if not queue.get(&entry, no_ack, self):
+            self.tally.got(queue.name, "get_empty", False)
             return False
+        self.tally.got(queue.name, "get_no_ack" if no_ack else "get", entry.flags & ENTRY_REDELIVERED != 0)
         self.delivery_tag += 1
         if entry.delivery_count and queue.counts_deliveries:
             properties = consuming.with_delivery_count(message_view(entry.message).raw_properties, entry.delivery_count)

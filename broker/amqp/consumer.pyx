@@ -55,6 +55,9 @@ cdef class AmqpConsumer(Consumer):
         cdef PyObject* queue = <PyObject*>self.queue
         cdef uint64_t delivery_tag = (<Channel>channel).delivery_tag + 1
         (<Channel>channel).delivery_tag = delivery_tag
+        self.delivered += 1
+        if entry.flags & ENTRY_REDELIVERED:
+            self.redelivered += 1
         if entry.delivery_count and (<Queue>queue).counts_deliveries:
             deliver_counted(self, entry)
         else:

@@ -77,6 +77,7 @@ def on_basic_cancel(channel: Channel, tag: str, no_wait: bool) -> None:
     consumer = channel.consumers.pop(tag, None)
     if consumer is not None:
         consumer.stop()
+        channel.tally.leave(consumer)
     elif channel.reply_target is not None and channel.reply_target.tag == tag:
         channel.forget_reply_target()
     if not no_wait:
@@ -87,7 +88,10 @@ def on_basic_cancel(channel: Channel, tag: str, no_wait: bool) -> None:
 
 def cancel_by_queue(channel: Channel, consumer: Any) -> None:
     """Consumer cancel notify (RabbitMQ): the queue is gone."""
-    if channel.consumers.pop(consumer.tag, None) is not None and channel.connection.hears_cancel:
+    if channel.consumers.pop(consumer.tag, None) is None:
+        return
+    channel.tally.leave(consumer)
+    if channel.connection.hears_cancel:
         reply(channel, "basic.cancel", consumer.tag, True)
 
 

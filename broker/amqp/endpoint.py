@@ -48,6 +48,7 @@ class Endpoint:
         self.channels_failed = 0
         self.ended_to_confirm = 0
         self.ended_confirmed = 0
+        self.ended_confirmed_in: dict[str, int] = {}
         self.logins_refused = 0
         self.handshakes_timed_out = 0
         self.protocol_headers_refused = 0
@@ -69,11 +70,27 @@ class Endpoint:
         if channel.confirms:
             self.ended_to_confirm += channel.published
             self.ended_confirmed += channel.accepted_up_to
+            vhost = channel.vhost.name
+            self.ended_confirmed_in[vhost] = self.ended_confirmed_in.get(vhost, 0) + channel.accepted_up_to
+
+    def consumer_timeout_of(self, queue: Any) -> int:
+        """How long a client may hold a delivery of a queue, in milliseconds; 0: for ever."""
+        own_ms: int | None = queue.settings.consumer_timeout_ms
+        return self.ack_timeouts.timeout_ms if own_ms is None else own_ms
 
     @property
     def consumer_timeouts(self) -> int:
         """Channels that were closed because their client held a delivery for too long."""
         return self.ack_timeouts.timed_out
+
+    def confirmed_in(self, vhost: str) -> int:
+        """Messages of a vhost that were confirmed to their publishers (acknowledged or refused)."""
+        confirmed = self.ended_confirmed_in.get(vhost, 0)
+        for connection in self.connections:
+            for channel in connection.channels.values():
+                if channel.confirms and channel.vhost.name == vhost:
+                    confirmed += channel.accepted_up_to
+        return confirmed
 
     @property
     def confirm_counts(self) -> dict[str, int]:

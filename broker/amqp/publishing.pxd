@@ -9,6 +9,7 @@ Knows nothing of bodies that come in pieces (`channel`, `begun`) or of what come
 from libc.stddef cimport size_t
 
 from broker.amqp.channel cimport Channel
+from broker.core.exchange cimport Exchange
 from broker.core.message cimport message_t
 
 # basic.publish whose content has not come yet.
@@ -19,6 +20,9 @@ cdef Py_ssize_t publish_whole(Channel channel, const char* data, size_t size, si
 
 # Reads what the broker must know of the properties. Raises AmqpError for what it must refuse.
 cdef int check_properties(Channel channel, message_t* message) except -1
+
+# There was no target: it goes back (mandatory), or is dropped.
+cdef void nobody_took(Channel channel, Exchange exchange, message_t* message, bint mandatory) noexcept
 
 # Takes over a whole message: routes it, and remembers what its publisher is owed.
 cdef int publish_message(Channel channel, message_t* message) except -1

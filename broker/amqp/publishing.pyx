@@ -62,14 +62,22 @@ cdef int publish_message(Channel channel, message_t* message) except -1:
             channel.transaction.publish(exchange, message_view(message), channel.mandatory)
             return 0
         outcome = exchange.publish(message)
-        if outcome == 0 and channel.mandatory:
-            exchange.returned += 1
-            channel.send_return(message)
+        if outcome == 0:
+            nobody_took(channel, exchange, message, channel.mandatory)
         if channel.confirms and channel.count_published(outcome):
             channel.connection.tell_later(channel)
     finally:
         message_unref(message)
     return 0
+
+
+cdef void nobody_took(Channel channel, Exchange exchange, message_t* message, bint mandatory) noexcept:
+    if mandatory:
+        exchange.returned += 1
+        channel.messages_returned += 1
+        channel.send_return(message)
+    else:
+        channel.messages_dropped += 1
 
 
 cdef inline int choose_exchange(Channel channel, publish_t* publish) except -1:
@@ -83,6 +91,7 @@ cdef inline int choose_exchange(Channel channel, publish_t* publish) except -1:
             or not same_bytes(PyBytes_AS_STRING(<bytes>name), publish.exchange, publish.exchange_size):
         channel.exchange = rights.exchange_to_publish_to(channel, publish.exchange[:publish.exchange_size])
         channel.topic_rights = rights.topic_rights(channel, channel.exchange)
+        channel.tally.choose(channel, channel.exchange.name)
     if channel.topic_rights is not None:
         channel.topic_rights.check_write(publish.routing_key[:publish.routing_key_size])
     if not channel.publishes:

@@ -28,6 +28,7 @@ cdef class Unacked:
     cdef size_t used                # places from the first to the last, holes included
     cdef readonly size_t count      # deliveries
     cdef readonly uint32_t delivered    # … of them to consumers: what the channel's prefetch_count limits
+    cdef dict gets_returned         # what basic.get gave and came back or was rejected, by queue; None: nothing
 
     # Takes over the entry. `consumer` None: basic.get.
     cdef int hold(self, entry_t* entry, Queue queue, Consumer consumer, uint64_t tag) except -1

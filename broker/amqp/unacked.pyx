@@ -4,12 +4,13 @@ from cpython.ref cimport Py_INCREF, Py_XDECREF, PyObject
 from libc.stdlib cimport free, malloc
 
 from broker.core.entry cimport ENTRY_REDELIVERED, entry_t
-from broker.core.queue cimport REQUEUE, Queue
+from broker.core.queue cimport COMPLETE, REQUEUE, Queue
 from broker.core.target cimport Consumer
 
 cdef enum:
     CAPACITY_MIN = 16
     HOLES_MIN = 1024                # below that many places holes are not worth the walk
+    NAMES_MAX = 1000                # queues of which basic.get's returns are counted one by one
 
 
 cdef class Unacked:
@@ -45,6 +46,19 @@ cdef class Unacked:
         """The tag of the oldest delivery; 0: there is none."""
         return self.first_tag()
 
+    def gets(self):
+        """What basic.get gave, by queue: how much of it is unsettled, and how much came back or was rejected."""
+        cdef dict outstanding = {}
+        cdef unacked_t* place
+        cdef size_t index
+        if self.count > self.delivered:
+            for index in range(self.used):
+                place = place_at(self, index)
+                if place.queue != NULL and place.consumer == NULL:
+                    name = (<Queue>place.queue).name
+                    outstanding[name] = outstanding.get(name, 0) + 1
+        return outstanding, self.gets_returned or {}
+
     def oldest_by_queue(self, uint64_t tag):
         """Of what was delivered up to `tag`: each queue with its oldest delivery's tag."""
         cdef dict found = {}
@@ -67,6 +81,8 @@ cdef class Unacked:
         if place == NULL:
             return None
         queue = <Queue>place.queue
+        if outcome != COMPLETE:
+            count_returned(self, place)
         take(self, place, &entry)
         queue.settle(&entry, outcome)
         return queue
@@ -86,6 +102,8 @@ cdef class Unacked:
             if queue is not last:
                 queues[queue] = None
                 last = queue
+            if outcome != COMPLETE:
+                count_returned(self, place)
             take(self, place, &entry)
             queue.settle(&entry, outcome)
         return queues
@@ -95,6 +113,7 @@ cdef class Unacked:
         cdef PyObject* consumer
         cdef entry_t entry
         while self.count and self.first_tag() <= tag:
+            count_returned(self, place_at(self, 0))
             entry = self.take_first(&queue, &consumer)
             entry.flags |= ENTRY_REDELIVERED
             if consumer == NULL or consumers.get((<Consumer>consumer).tag) is not <object>consumer:
@@ -129,6 +148,19 @@ cdef class Unacked:
             Py_INCREF(<object>place.consumer)
         take(self, place, &entry)
         return entry
+
+
+cdef int count_returned(Unacked unacked, unacked_t* place) except -1:
+    """It is given back, or rejected: no acknowledgement."""
+    if place.consumer != NULL:
+        (<Consumer>place.consumer).returned += 1
+        return 0
+    name = (<Queue>place.queue).name
+    if unacked.gets_returned is None:
+        unacked.gets_returned = {}
+    if name in unacked.gets_returned or len(unacked.gets_returned) < NAMES_MAX:
+        unacked.gets_returned[name] = unacked.gets_returned.get(name, 0) + 1
+    return 0
 
 
 cdef inline unacked_t* place_at(Unacked unacked, size_t index) noexcept:
@@ -193,6 +225,7 @@ cdef dict requeue_up_to(Unacked unacked, uint64_t tag):
         tag = place.tag
         queue = <Queue>place.queue
         queues[queue] = None
+        count_returned(unacked, place)
         take(unacked, place, &entry)
         queue.settle(&entry, REQUEUE)
         place = last_up_to(unacked, tag - 1)

@@ -85,6 +85,8 @@ class Api:
         try:
             said = json.loads(error.read())
             reason = said.get("reason") or said.get("error")
+            detail = said.get("hubbub", {}).get("detail")
+            reason = f"{reason}: {detail}" if detail else reason
         except (ValueError, AttributeError):
             reason = error.reason
         return f"the broker refused ({error.code}): {reason}"

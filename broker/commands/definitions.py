@@ -20,6 +20,7 @@ from broker.commands.progress import progress
 Row = dict[str, Any]
 Rows = list[tuple[str, Row]]
 """With their sections."""
+Key = tuple[str, ...]
 
 # In the order in which they may be added; what is removed goes in the reverse.
 SECTIONS: dict[str, tuple[str, ...]] = {
@@ -27,6 +28,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "users": ("name",),
     "permissions": ("user", "vhost"),
     "topic_permissions": ("user", "vhost", "exchange"),
+    "mqtt_acls": ("vhost", "permission", "action", "topic", "user"),
+    "global_parameters": ("name",),
     "parameters": ("component", "vhost", "name"),
     "policies": ("vhost", "name"),
     "operator_policies": ("vhost", "name"),
@@ -38,8 +41,14 @@ MANY = ("exchanges", "queues", "bindings")
 """In the order in which they need each other."""
 SLICE = 1000
 """Rows of one request."""
+ACLS = "mqtt_acls"
+"""An ordered list in each vhost."""
+DEFAULTS: dict[str, Any] = {"arguments": {}, "action": "all", "user": None}
+"""What a row means that does not say it."""
+HOUSEKEEPING = ("internal_", "cluster_")
+"""Global parameters that stay with their broker."""
 OPERATOR_POLICY = "operator_policy"
-NOT_COMPARED = {"password_hash", "hashing_algorithm", "limits"}
+NOT_COMPARED = {"password_hash", "hashing_algorithm"}
 """A user's hash differs whenever it was set: the same password may have another one."""
 
 
@@ -119,6 +128,9 @@ def pieces(document: Row) -> Iterator[tuple[Row, int]]:
 
 def unfolded(document: Row) -> Row:
     """The document with operator policies in a section of their own: RabbitMQ has them among the parameters."""
+    if "global_parameters" in document:
+        own = [row for row in document["global_parameters"] if not str(row.get("name")).startswith(HOUSEKEEPING)]
+        document = {**document, "global_parameters": own}
     parameters = [row for row in document.get("parameters", []) if isinstance(row, dict)]
     folded = [row for row in parameters if row.get("component") == OPERATOR_POLICY]
     if not folded:
@@ -131,11 +143,10 @@ def unfolded(document: Row) -> Row:
     }
 
 
-def key_of(section: str, row: Row) -> tuple[str, ...]:
+def key_of(section: str, row: Row) -> Key:
     """What tells a row from the others of its section."""
-    return tuple(
-        json.dumps(row.get(name, {} if name == "arguments" else ""), sort_keys=True) for name in SECTIONS[section]
-    )
+    defaults = DEFAULTS if section in ("bindings", ACLS) else {}
+    return tuple(json.dumps(row.get(name, defaults.get(name, "")), sort_keys=True) for name in SECTIONS[section])
 
 
 def difference(found: Row, wanted: Row) -> tuple[Rows, Rows, Rows]:
@@ -151,9 +162,22 @@ def difference(found: Row, wanted: Row) -> tuple[Rows, Rows, Rows]:
                 added.append((section, row))
             elif any(here[key].get(name) != value for name, value in row.items() if name not in NOT_COMPARED):
                 changed.append((section, row))
+        if section == ACLS:
+            changed.extend((section, there[key]) for key in moved(list(here), list(there)))
         if section in wanted:
             extra.extend((section, row) for key, row in here.items() if key not in there)
     return added, changed, extra
+
+
+def moved(here: list[Key], there: list[Key]) -> list[Key]:
+    """Rules that are in both and stand elsewhere: those of a vhost, from the first that differs on."""
+    found: list[Key] = []
+    for vhost in dict.fromkeys(key[0] for key in there):
+        before = [key for key in here if key[0] == vhost and key in there]
+        after = [key for key in there if key[0] == vhost and key in here]
+        first = next((at for at, key in enumerate(after) if before[at] != key), len(after))
+        found += after[first:]
+    return found
 
 
 def title(section: str, row: Row) -> str:
@@ -162,6 +186,9 @@ def title(section: str, row: Row) -> str:
         return f"{row['source']} → {row['destination']} by '{row.get('routing_key', '')}' in {row['vhost']}"
     if section == "permissions":
         return f"of {row['user']} in {row['vhost']}"
+    if section == ACLS:
+        user = f" for {row['user']}" if row.get("user") else ""
+        return f"{row['permission']} {row.get('action', 'all')} {row['topic']}{user} in {row['vhost']}"
     if section == "topic_permissions":
         return f"of {row['user']} at {row['exchange'] or 'the nameless exchange'} in {row['vhost']}"
     return f"{row['name']} in {row['vhost']}" if "vhost" in row else str(row["name"])
@@ -182,6 +209,15 @@ def remove_binding(api: Api, row: Row) -> None:
             api.delete(f"{between}/{path_of(each['properties_key'])}")
 
 
+def remove_acl(api: Api, row: Row) -> None:
+    """A rule is named by its number, which changes when another one goes."""
+    path = path_of("hubbub", "mqtt", "acls", row["vhost"])
+    for each in api.get(path)["rules"]:
+        if each["number"] is not None and key_of(ACLS, each) == key_of(ACLS, row):
+            api.delete(f"{path}/{each['number']}")
+            return
+
+
 def remover(path: str, *names: str) -> Callable[[Api, Row], None]:
     """Deletes what a path and some of the row's fields name."""
     return lambda api, row: api.delete(path_of(path, *(row[name] for name in names)))
@@ -194,6 +230,8 @@ REMOVERS: dict[str, Callable[[Api, Row], None]] = {
     "topic_permissions": lambda api, row: api.delete(
         path_of("topic-permissions", row["vhost"], row["user"], row["exchange"] or "amq.default")
     ),
+    "mqtt_acls": remove_acl,
+    "global_parameters": remover("global-parameters", "name"),
     "parameters": remover("parameters", "component", "vhost", "name"),
     "policies": remover("policies", "vhost", "name"),
     "operator_policies": remover("operator-policies", "vhost", "name"),

@@ -13,6 +13,7 @@ import msgpack
 
 from broker.core.errors import NotFound, PreconditionFailed
 from broker.core.events import Events
+from broker.core.policy_words import shown
 from broker.core.stored import definitions
 from storage.layout import Database, definition_key
 
@@ -98,17 +99,17 @@ class Parameters:
 
     # ── limits ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def set_vhost_limit(self, vhost: str, name: str, value: int) -> None:
+    def set_vhost_limit(self, vhost: str, name: str, value: Any) -> None:
         """`max-connections` or `max-queues`. Raises PreconditionFailed."""
-        limits = changed_limits(self.vhost_limits.get(vhost, {}), name, value, VHOST_LIMITS)
+        limits = changed_limits(self.vhost_limits.get(vhost, {}), name, value, VHOST_LIMITS, "limits")
         self.vhost_limits[vhost] = limits
         self.put("vhost-limits", vhost, "limits", limits)
         self.events.tell("vhost.limits.set", name=vhost, limits=limits)
         self.on_limits_changed(None)
 
-    def set_user_limit(self, user: str, name: str, value: int) -> None:
+    def set_user_limit(self, user: str, name: str, value: Any) -> None:
         """`max-connections` or `max-channels`. Raises PreconditionFailed."""
-        limits = changed_limits(self.user_limits.get(user, {}), name, value, USER_LIMITS)
+        limits = changed_limits(self.user_limits.get(user, {}), name, value, USER_LIMITS, "user-limits")
         self.user_limits[user] = limits
         self.put("user-limits", "", user, limits)
         self.events.tell("user.limits.set", name=user, limits=limits)
@@ -141,10 +142,15 @@ class Parameters:
         return value if value >= 0 else None
 
 
-def changed_limits(limits: dict[str, int], name: str, value: object, known: tuple[str, ...]) -> dict[str, int]:
+def changed_limits(
+    limits: dict[str, int], name: str, value: object, known: tuple[str, ...], kind: str
+) -> dict[str, int]:
     """The limits with one more. Raises PreconditionFailed for an unknown name, or what is no number."""
+    opening, end = ("Validation failed\n\n", "\n") if kind == "limits" else ("", "")  # as RabbitMQ says it
     if name not in known:
-        raise PreconditionFailed(f"Unrecognised limit '{name}': expected one of {', '.join(known)}")
+        raise PreconditionFailed(
+            f"{opening}Unrecognised terms [{name}] in {kind}: expected one of {', '.join(known)}{end}"
+        )
     if isinstance(value, bool) or not isinstance(value, int):
-        raise PreconditionFailed(f"{name}: expected an integer")
+        raise PreconditionFailed(f"{opening}{name} should be a number, actually was {shown(value)}{end}")
     return {**limits, name: value}

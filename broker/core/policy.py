@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from broker.core import arguments as rules
+from broker.core import policy_words as words
 from broker.core.arguments import QueueArguments
 from broker.core.errors import NotFound, PreconditionFailed
 from broker.core.patterns import InvalidPatternError, Pattern
@@ -85,13 +86,11 @@ class Policy:
         try:
             self.matching = Pattern(pattern)
         except InvalidPatternError as error:
-            raise PreconditionFailed(
-                f"Validation failed\n\npattern should be regular expression but gave {error.reason}"
-            ) from None
+            sentence = f"pattern should be regular expression but is invalid: {error.reason}"
+            raise PreconditionFailed(words.failed(sentence)) from None
         if apply_to not in APPLY_TO:
-            raise PreconditionFailed(
-                f"Validation failed\n\napply-to should be one of {', '.join(APPLY_TO)}, actually was {apply_to}"
-            )
+            sentence = f"apply-to '{apply_to}' unrecognised; should be one of {', '.join(APPLY_TO)}"
+            raise PreconditionFailed(words.failed(sentence))
         check_definition(self.definition, operator)
 
     def applies_to_queue(self, name: str, queue_type: str) -> bool:
@@ -121,16 +120,14 @@ class Policy:
 def check_definition(definition: Mapping[str, Any], operator: bool) -> None:
     """Raises PreconditionFailed where a word is not known, or its value not acceptable."""
     if not definition:
-        raise PreconditionFailed("Validation failed\n\nno policies were provided")
+        raise PreconditionFailed(words.failed("no policy provided"))
     known = {word for word, key in KEYS.items() if key.for_operators or not operator}
     unknown = sorted(definition.keys() - known - (WITHOUT_EFFECT_FOR_OPERATORS if operator else WITHOUT_EFFECT))
     if unknown:
-        kind = "operator policy" if operator else "policy"
-        raise PreconditionFailed(f"Validation failed\n\n[{', '.join(unknown)}] are not recognised {kind} settings")
+        raise PreconditionFailed(words.failed(f"[{', '.join(unknown)}] are not recognised policy settings"))
     for word, value in definition.items():
-        wrong = KEYS[word].wrong(value) if word in KEYS else None
-        if wrong is not None:
-            raise PreconditionFailed(f"Validation failed\n\n{word}: {wrong}")
+        if word in KEYS and KEYS[word].wrong(value) is not None:
+            raise PreconditionFailed(words.not_valid(word, value))
 
 
 class Policies:

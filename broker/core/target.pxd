@@ -27,6 +27,9 @@ cdef class Consumer:
     cdef readonly bint is_active            # single active consumer: the one that is served
     cdef readonly uint64_t publisher        # number of its connection: what no_local compares
     cdef readonly uint32_t unacked          # messages delivered and not settled
+    cdef readonly uint64_t delivered        # … ever; where the dialect counts them
+    cdef readonly uint64_t redelivered      # … of these, for the second time or more
+    cdef readonly uint64_t returned         # … and of these given back or rejected
     cdef readonly dict arguments
 
     cdef bint has_credit(self) noexcept

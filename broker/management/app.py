@@ -36,6 +36,7 @@ from broker.management.replies import (
     bad_request,
     error_answer,
     login_failed,
+    login_missing,
     not_found,
     refused,
     translated,
@@ -198,7 +199,8 @@ class Management:
 
         So does the web UI, whose files tell nothing of the broker.
         """
-        if request.path.startswith(("/health/", "/ui/")) or request.path in (*OPEN, *self.server.websocket_paths):
+        is_open = request.path.startswith(("/health/", "/ui/")) or request.path in (*OPEN, *self.server.websocket_paths)
+        if is_open or request.method == "OPTIONS":  # a browser asks what it may, before it sends a login
             return await handler(request)
         if isinstance(request.match_info.http_exception, web.HTTPNotFound):
             raise not_found()  # there is no such path, for nobody
@@ -206,7 +208,7 @@ class Management:
         try:
             name, password = credentials(request.headers.get("Authorization", ""))
         except ValueError as error:
-            raise refused(str(error)) from None
+            raise login_missing(str(error)) from None
         access = self.server.broker.access
         try:
             user = await decided(lambda: access.authenticate(name, password, is_loopback(peer), peer))

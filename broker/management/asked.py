@@ -16,7 +16,7 @@ from aiohttp import web
 from broker.core.access import User
 from broker.core.topic_access import TopicRightsOf
 from broker.management.observed import ObservedServer
-from broker.management.replies import ApiError, bad_request, not_found, refused
+from broker.management.replies import ApiError, access_refused, bad_request, not_found, nothing_there, refused
 
 ADMINISTRATOR, MONITORING, POLICYMAKER, MANAGEMENT = "administrator", "monitoring", "policymaker", "management"
 MAY_LOG_IN = {ADMINISTRATOR, MONITORING, POLICYMAKER, MANAGEMENT}
@@ -71,7 +71,7 @@ def vhost_of(server: ObservedServer, request: web.Request) -> Any:
     name = request.match_info["vhost"]
     vhost = server.broker.vhosts.get(name)
     if vhost is None:
-        raise not_found()
+        raise nothing_there("vhost_not_found") if request.method in ("PUT", "POST") else not_found()
     if not sees_vhost(user_of(request), name):
         raise refused("User not authorised to access virtual host")
     return vhost
@@ -89,7 +89,7 @@ def check_right(request: web.Request, vhost: str, verb: str, what: str, name: st
     """As over AMQP: configure, write or read on a queue or exchange."""
     user = user_of(request)
     if not user.may(vhost, verb, name, what):
-        raise refused(f"access to {what} '{name}' in vhost '{vhost}' refused for user '{user.name}'")
+        raise access_refused(f"access to {what} '{name}' in vhost '{vhost}' refused for user '{user.name}'")
 
 
 def topic_rights(server: ObservedServer, request: web.Request, vhost: Any) -> TopicRightsOf:
@@ -97,41 +97,44 @@ def topic_rights(server: ObservedServer, request: web.Request, vhost: Any) -> To
     return TopicRightsOf(server.broker.access.topics, user_of(request), vhost)
 
 
+NOT_JSON = "not_json"
+
+
 async def body_of(request: web.Request) -> dict[str, Any]:
     """The JSON object of the body; an empty body is an empty object."""
     return object_of(await text_of(request))
 
 
-async def text_of(request: web.Request) -> str:
-    """The body's text; an empty one is that of an empty object."""
+async def text_of(request: web.Request, word: str = NOT_JSON) -> str:
+    """The body's text; an empty one is that of an empty object. `word`: the reason where it is none."""
     try:
         text = await request.text()
     except (ValueError, LookupError) as error:  # not UTF-8, no such charset
-        raise bad_request(f"not_json: {error}") from None
+        raise bad_request(word, str(error)) from None
     return text if text.strip() else "{}"
 
 
-def decoded(text: str | msgspec.Raw, shape: Any = Any) -> Any:
+def decoded(text: str | msgspec.Raw, shape: Any = Any, word: str = NOT_JSON) -> Any:
     """What JSON says; every string in it can be written as UTF-8. ValidationError where it is not of the shape."""
     try:
         return msgspec.json.decode(text, type=shape)
     except msgspec.ValidationError as error:
         if shape is not Any:
             raise
-        raise bad_request(f"not_json: {error}") from None  # a number that none can be
+        raise bad_request(word, str(error)) from None  # a number that none can be
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
-        raise bad_request(f"not_json: {error}") from None
+        raise bad_request(word, str(error)) from None
 
 
-def object_of(text: str) -> dict[str, Any]:
+def object_of(text: str, word: str = NOT_JSON) -> dict[str, Any]:
     """The JSON object that a text is."""
-    value = decoded(text)
+    value = decoded(text, word=word)
     if isinstance(value, str):
         raise bad_request(
             "invalid payload: the request body JSON-decoded to a string. Is the input doubly-JSON-encoded?"
         )
     if not isinstance(value, dict):
-        raise bad_request(f"not_json: expected an object, got {kind(value)}")
+        raise bad_request(word, f"expected an object, got {kind(value)}")
     return value
 
 
@@ -167,11 +170,11 @@ def number(body: dict[str, Any], name: str, default: Any = MISSING) -> Any:
 
 
 def flag(body: dict[str, Any], name: str) -> bool:
-    """A truth value; false where it is missing. RabbitMQ takes "true" as well."""
+    """A truth value; false where it is missing. RabbitMQ takes "true" as well, but not null."""
     value = body.get(name, False)
     if value is True or value == "true":
         return True
-    if value is False or value is None or value == "false":
+    if value is False or value == "false":
         return False
     raise bad_request(f"{name}: expected a boolean, got {kind(value)}")
 

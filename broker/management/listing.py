@@ -113,7 +113,8 @@ def page_of(request: web.Request) -> tuple[int, int]:
     except ValueError:
         raise bad_request("Pagination parameters are invalid") from None
     if found[0] < 1 or not 1 <= found[1] <= PAGE_SIZE_MAX:
-        reason = f"Invalid pagination parameters: page number {found[0]}, page size {found[1]}"
+        said = size if "page_size" in request.query else "undefined"
+        reason = f"Invalid pagination parameters: page number {found[0]}, page size {said}"
         raise ApiError(400, "invalid_pagination_parameters", reason)
     return found
 
@@ -130,7 +131,8 @@ async def filtered(request: web.Request, rows: list[Any], name_of: Callable[[Any
     try:
         pattern = Pattern(name)
     except InvalidPatternError as error:
-        raise bad_request(f"name: expected a regular expression: {error.reason}") from None
+        detail = f"name: expected a regular expression: {error.reason}"
+        raise bad_request("Pagination parameters are invalid", detail) from None
     return await those(rows, lambda row: fits(pattern, name_of(row)))
 
 
@@ -167,24 +169,25 @@ def selected(row: dict[str, Any], columns: list[str]) -> dict[str, Any]:
     """The columns of a row, nested ones by dots."""
     chosen: dict[str, Any] = {}
     for column in columns:
-        path = column.split(".")
-        value = value_at(row, path)
-        if value is None and not holds(row, path):
-            continue
-        inner = chosen
-        for step in path[:-1]:
-            inner = inner.setdefault(step, {})
-        inner[path[-1]] = value
+        choose(row, column.split("."), chosen)
     return chosen
 
 
-def holds(row: Any, path: list[str]) -> bool:
-    """Whether the row has the column at all."""
-    for step in path:
-        if not isinstance(row, dict) or step not in row:
-            return False
-        row = row[step]
-    return True
+def choose(row: dict[str, Any], path: list[str], chosen: dict[str, Any]) -> None:
+    """Put what the row has at the path into `chosen`; of a list, each element's."""
+    name, *within = path
+    if name not in row:
+        return
+    value = row[name]
+    if not within:
+        chosen[name] = value
+    elif isinstance(value, dict):
+        choose(value, within, chosen.setdefault(name, {}))
+    elif isinstance(value, list):
+        parts = chosen.setdefault(name, [{} for _ in value])
+        for each, part in zip(value, parts, strict=True):
+            if isinstance(each, dict):
+                choose(each, within, part)
 
 
 def name_of_each(row: tuple[Any, Any]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Mapping
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 OBJECTS_MAX = 50_000
@@ -44,7 +45,7 @@ class Rates:
         """`now_s`: a clock that never goes back, in seconds. `wall_s`: seconds since 1970, for samples."""
         self.now_s = now_s
         self.wall_s = wall_s
-        self.looks: OrderedDict[Hashable, tuple[Look, Look]] = OrderedDict()
+        self.looks: OrderedDict[Hashable, tuple[Look, Look, float]] = OrderedDict()
         self.histories: OrderedDict[Hashable, deque[Look]] = OrderedDict()
 
     def with_rates(
@@ -71,18 +72,26 @@ class Rates:
         """Per second, since the look before the latest that is old enough."""
         now_s = self.now_s()
         look = (now_s, counts)
-        before, latest = self.looks.pop(key, (look, look))
+        before, latest, changed_s = self.looks.pop(key, (look, look, now_s))
+        if counts != latest[1]:
+            changed_s = now_s
         if now_s - latest[0] >= SPAN_S_MIN:
             before, latest = latest, look
         if now_s - before[0] > SPAN_S_MAX:
             before = latest
-        self.looks[key] = (before, latest)
+        self.looks[key] = (before, latest, changed_s)
         if len(self.looks) > OBJECTS_MAX:
             self.looks.popitem(last=False)
         span_s = latest[0] - before[0]
         if span_s <= 0:
             return {}
         return {name: round((count - before[1].get(name, 0)) / span_s, 2) for name, count in latest[1].items()}
+
+    def idle_since(self, key: Hashable) -> str:
+        """Since when an object's figures are what they are, as far as somebody looked: RFC 3339, in UTC."""
+        since_1970 = self.wall_s() - self.now_s()
+        at = datetime.fromtimestamp(since_1970 + self.looks[key][2], UTC)
+        return at.isoformat(timespec="milliseconds")
 
     # ── histories ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -143,6 +152,7 @@ class AskedRates:
         """`windows`: by kind."""
         self.rates = rates
         self.windows = windows
+        self.idle_since = rates.idle_since
 
     def with_rates(self, key: Hashable, counts: Mapping[str, int], kind: str = MSG_RATES) -> dict[str, object]:
         """See Rates."""

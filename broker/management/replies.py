@@ -13,22 +13,32 @@ from aiohttp import web
 
 from broker.core import errors
 
+AS_OF_NOW = {"Cache-Control": "no-cache"}
+"""Nobody keeps an answer for later: it is true now."""
 ENCODER = msgspec.json.Encoder(enc_hook=str)
 
 
 class ApiError(Exception):
-    """An answer that is no success. `error`: a word; `reason`: a sentence for people."""
+    """An answer that is no success. `error`: a word; `reason`: a sentence for people. RabbitMQ's, where it has one.
 
-    def __init__(self, status: int, error: str, reason: str) -> None:
-        super().__init__(reason)
+    `detail`: what can be said beyond that; it stands under `hubbub`, and in the exception's text.
+    """
+
+    def __init__(self, status: int, error: str, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
         self.status = status
         self.error = error
         self.reason = reason
+        self.detail = detail
 
 
-def bad_request(reason: str) -> ApiError:
+class LoginError(ApiError):
+    """401 for who is not logged in: it asks for a login."""
+
+
+def bad_request(reason: str, detail: str = "") -> ApiError:
     """400."""
-    return ApiError(400, "bad_request", reason)
+    return ApiError(400, "bad_request", reason, detail)
 
 
 def not_found() -> ApiError:
@@ -36,14 +46,29 @@ def not_found() -> ApiError:
     return ApiError(404, "Object Not Found", "Not Found")
 
 
-def refused(reason: str) -> ApiError:
+def nothing_there(reason: str) -> ApiError:
+    """404 for a change that names something that is not there: RabbitMQ says what."""
+    return ApiError(404, "not_found", reason)
+
+
+def refused(reason: str, detail: str = "") -> ApiError:
     """401: RabbitMQ says so to whoever lacks a right, too."""
-    return ApiError(401, "not_authorised", reason)
+    return ApiError(401, "not_authorised", reason, detail)
+
+
+def access_refused(detail: str) -> ApiError:
+    """401 for what AMQP would refuse as well: RabbitMQ's words, and what was refused."""
+    return refused("Access refused.", detail)
 
 
 def login_failed(reason: str) -> ApiError:
     """401 for who could not log in: RabbitMQ spells the word with a z here."""
-    return ApiError(401, "not_authorized", reason)
+    return LoginError(401, "not_authorized", reason)
+
+
+def login_missing(reason: str) -> ApiError:
+    """401 for who has not said who it is."""
+    return LoginError(401, "not_authorised", reason)
 
 
 def translated(error: errors.CoreError) -> ApiError:
@@ -53,7 +78,7 @@ def translated(error: errors.CoreError) -> ApiError:
     if isinstance(error, errors.TooManyLogins):
         return ApiError(503, "unavailable", error.text)
     if isinstance(error, errors.AccessRefused):
-        return refused(error.text)
+        return access_refused(error.text)
     if isinstance(error, errors.NotAccepted):
         return ApiError(503, "unavailable", error.text)
     return bad_request(error.text)
@@ -61,13 +86,18 @@ def translated(error: errors.CoreError) -> ApiError:
 
 def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """A JSON body."""
+    if status < 400:
+        headers = {**AS_OF_NOW, **(headers or {})}
     return web.Response(body=ENCODER.encode(value), status=status, headers=headers, content_type="application/json")
 
 
 def error_answer(error: ApiError, challenge: bool = True) -> web.Response:
-    """An ApiError as its answer. 401 asks for a login, but not a page's script: the browser would interrupt."""
-    headers = {"WWW-Authenticate": 'Basic realm="Hubbub"'} if error.status == 401 and challenge else None
-    return answer({"error": error.error, "reason": error.reason}, error.status, headers)
+    """An ApiError as its answer. A login is asked for, but not of a page's script: the browser would interrupt."""
+    headers = {"WWW-Authenticate": 'Basic realm="Hubbub"'} if isinstance(error, LoginError) and challenge else None
+    said: dict[str, Any] = {"error": error.error, "reason": error.reason}
+    if error.detail:
+        said["hubbub"] = {"detail": error.detail}
+    return answer(said, error.status, headers)
 
 
 def no_content() -> web.Response:

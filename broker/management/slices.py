@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
-from broker.management.replies import ENCODER
+from broker.management.replies import AS_OF_NOW, ENCODER
 
 SLICE_S = 0.005
 ROWS_AT_ONCE = 20
@@ -84,13 +84,13 @@ async def answer_rows(rows: Iterable[Any]) -> web.Response:
     first = await anext(making)
     second = await anext(making, None)
     if second is None:
-        return web.Response(body=first, content_type="application/json")
-    return web.Response(body=rejoined((first, second), making), content_type="application/json")
+        return web.Response(body=first, headers=AS_OF_NOW, content_type="application/json")
+    return web.Response(body=rejoined((first, second), making), headers=AS_OF_NOW, content_type="application/json")
 
 
 def answer_object(small: Mapping[str, Any], lists: Mapping[str, Iterable[Any]]) -> web.Response:
     """A JSON object: some fields as they are, and lists that are made while they are sent."""
-    return web.Response(body=object_pieces(small, lists), content_type="application/json")
+    return web.Response(body=object_pieces(small, lists), headers=AS_OF_NOW, content_type="application/json")
 
 
 async def object_pieces(small: Mapping[str, Any], lists: Mapping[str, Iterable[Any]]) -> AsyncIterator[bytes]:

@@ -11,6 +11,8 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
+from broker.core.errors import CoreError
+from broker.core.held import first_held, on_disk_only
 from broker.core.properties import decode_table
 from broker.management.rates import DATA_RATES, LENGTHS, AskedRates
 
@@ -95,6 +97,7 @@ def queue(vhost: Any, each: Any, rates: AskedRates) -> dict[str, Any]:
     return {
         **queue_head(vhost, each),
         **rates.with_rates(("queue", vhost.name, each.name, "depth"), queue_totals(each), LENGTHS),
+        **places(each),
         "message_bytes": each.ready_bytes + each.unacked_bytes,
         "message_bytes_ready": each.ready_bytes,
         "message_bytes_unacknowledged": each.unacked_bytes,
@@ -105,9 +108,33 @@ def queue(vhost: Any, each: Any, rates: AskedRates) -> dict[str, Any]:
         "consumer_utilisation": 1.0 if len(each.consumers) and not each.ready_count else 0.0,
         "exclusive_consumer_tag": next((consumer.tag for consumer in each.consumers if consumer.exclusive), None),
         "single_active_consumer_tag": each.consumers.active.tag if each.consumers.active is not None else None,
+        "head_message_timestamp": timestamp(first_held(each)),
         "message_stats": rates.with_rates(("queue", vhost.name, each.name), message_stats(counts)),
+        "idle_since": rates.idle_since(("queue", vhost.name, each.name)),
+        "recoverable_slaves": None,
         "hubbub": {"ledger": dict(counts)},
     }
+
+
+def places(each: Any) -> dict[str, int]:
+    """Which of a queue's messages are in memory, and which on disk alone."""
+    messages, size = on_disk_only(each)
+    return {
+        "messages_ready_ram": each.ready_count - messages,
+        "messages_unacknowledged_ram": each.unacked_count,
+        "messages_ram": each.ready_count - messages + each.unacked_count,
+        "messages_paged_out": messages,
+        "message_bytes_paged_out": size,
+    }
+
+
+def timestamp(message: Any) -> int | None:
+    """What the publisher says of when it was made, in seconds since 1970; None where it says nothing."""
+    try:
+        said = message.properties.get("timestamp") if message is not None else None
+    except (ValueError, CoreError):  # a broken property list
+        return None
+    return int(said) if isinstance(said, int) else None  # without its field type
 
 
 def owner_details(owner: Any) -> dict[str, Any]:
@@ -266,34 +293,6 @@ def distinguished_name(parts: Any) -> str | None:
     return ",".join(f"{TYPES_SHORT.get(key, key)}={value}" for part in parts for key, value in part) if parts else None
 
 
-def channel(each: Any, rates: AskedRates) -> dict[str, Any]:
-    """One element of `GET /api/channels`."""
-    parent = each.connection
-    return {
-        "name": channel_name(each),
-        "number": each.number,
-        "node": NODE,
-        "vhost": each.vhost.name,
-        "user": each.user.name,
-        "user_who_performed_action": each.user.name,
-        "connection_details": connection_details(parent),
-        "state": "flow" if each.is_stopped else "running",
-        "confirm": each.confirms,
-        "transactional": each.transaction is not None,
-        "consumer_count": len(each.consumers),
-        "messages_unacknowledged": each.unacked_count,
-        "messages_unconfirmed": each.published - each.accepted_up_to if each.confirms else 0,
-        "messages_uncommitted": 0,
-        "acks_uncommitted": 0,
-        "pending_raft_commands": 0,
-        "prefetch_count": each.consumer_prefetch_count,
-        "global_prefetch_count": each.prefetch_count,
-        "message_stats": rates.with_rates(
-            ("channel", parent.number, each.number), {"publish": each.messages_published}
-        ),
-    }
-
-
 def consumers(vhost: Any) -> Iterator[dict[str, Any]]:
     """The elements of `GET /api/consumers/VHOST`."""
     for queue in list(vhost.queues.values()):
@@ -313,6 +312,7 @@ def consumers_of(vhost: Any, queue: Any) -> Iterator[dict[str, Any]]:
             "active": each.is_active,
             "activity_status": "single_active" if queue.consumers.single_active and each.is_active else "up",
             "prefetch_count": getattr(each, "prefetch_count", 0),
+            "consumer_timeout": channel.connection.endpoint.consumer_timeout_of(queue) if channel is not None else 0,
             "arguments": plain(each.arguments or {}),
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -124,32 +125,80 @@ def test_rabbitmqadmin_administers_and_carries_definitions(broker: HubbubServer,
 # ── libraries ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_amqpstorms_management_client(broker: HubbubServer) -> None:
-    api = ManagementApi(url(broker), "guest", "guest")
-    connection = StormConnection(HOST, "guest", "guest", port=broker.port)
-    connection.channel().queue.declare("storm")
+@pytest.fixture
+def storm(broker: HubbubServer) -> ManagementApi:
+    return ManagementApi(url(broker), "guest", "guest")
 
-    assert api.overview()["product_name"] == "Hubbub"
-    assert api.aliveness_test("/") == {"status": "ok"}
-    assert api.healthchecks.get() == {"status": "ok"}
-    assert api.nodes()[0]["running"] is True
-    api.exchange.declare("storm.x", exchange_type="topic")
-    api.queue.bind("storm", "storm.x", "k", arguments=None)
-    assert api.basic.publish("hello", "k", exchange="storm.x", properties={"delivery_mode": 2}) == {"routed": True}
-    assert api.basic.get("storm", requeue=True)[0].body == "hello"
-    assert [each["name"] for each in api.queue.list(name="^storm$", use_regex=True)] == ["storm"]
-    api.queue.purge("storm")
-    api.queue.unbind("storm", "storm.x", "k")
-    api.user.create("storm.u", "secret", tags="management")
-    api.user.set_permission("storm.u", "/")
-    assert api.user.get_permissions("storm.u")[0]["vhost"] == "/"
-    api.user.delete("storm.u")
-    (name,) = (each["name"] for each in api.connection.list())
-    assert api.channel.get(f"{name} (1)")["number"] == 1
-    api.connection.close(name, "enough")
+
+def test_amqpstorms_client_asks_for_the_broker(broker: HubbubServer, storm: ManagementApi) -> None:
+    assert storm.overview()["product_name"] == "Hubbub"
+    assert storm.aliveness_test("/") == {"status": "ok"}
+    assert storm.cluster_name() == {"name": "hubbub@localhost"}
+    (node,) = storm.nodes()
+    assert node["running"] is True
+    assert storm.node(node["name"])["name"] == node["name"]
+    assert storm.whoami()["name"] == "guest"
+    assert storm.healthchecks.get() == {"status": "ok"}
+    assert storm.healthchecks.get(node["name"]) == {"status": "ok"}
+
+
+def test_amqpstorms_client_works_with_queues_and_exchanges(storm: ManagementApi) -> None:
+    storm.queue.declare("storm", durable=True, arguments={"x-max-length": 5})
+    storm.queue.declare("storm", passive=True)
+    storm.exchange.declare("storm.x", exchange_type="topic")
+    storm.exchange.declare("storm.y", exchange_type="fanout", durable=True, arguments={"alternate-exchange": "storm.x"})
+    storm.exchange.bind("storm.x", "storm.y", "k2", arguments=None)
+    storm.queue.bind("storm", "storm.x", "k", arguments=None)
+    assert storm.basic.publish("hello", "k", exchange="storm.x", properties={"delivery_mode": 2}) == {"routed": True}
+
+    (message,) = storm.basic.get("storm", requeue=True)
+    assert message.body == "hello"
+    assert storm.basic.get("storm", requeue=False, to_dict=True)[0]["redelivered"] is True
+    assert storm.queue.get("storm")["arguments"] == {"x-max-length": 5}
+    assert storm.exchange.get("storm.x")["type"] == "topic"
+    assert [each["name"] for each in storm.queue.list(name="^storm$", use_regex=True)] == ["storm"]
+    assert "storm.y" in [each["name"] for each in storm.exchange.list(show_all=True)]
+    assert {each["source"] for each in storm.queue.bindings("storm")} == {"", "storm.x"}
+    assert [each["destination"] for each in storm.exchange.bindings("storm.y")] == ["storm.x"]
+    storm.exchange.unbind("storm.x", "storm.y", "k2")
+    storm.queue.unbind("storm", "storm.x", "k")
+    storm.queue.purge("storm")
+    for name in ("storm.x", "storm.y"):
+        storm.exchange.delete(name)
+    storm.queue.delete("storm")
+    with pytest.raises(ApiError) as refused:
+        storm.queue.get("storm")
+    assert refused.value.error_code == 404
+
+
+def test_amqpstorms_client_administers(storm: ManagementApi) -> None:
+    storm.virtual_host.create("storm.v")
+    storm.user.create("storm.u", "secret", tags="management")
+    storm.user.set_permission("storm.u", "storm.v", configure_regex="^a")
+
+    assert storm.virtual_host.get("storm.v")["name"] == "storm.v"
+    assert "storm.v" in [each["name"] for each in storm.virtual_host.list()]
+    assert storm.virtual_host.get_permissions("storm.v")[-1]["user"] == "storm.u"
+    assert storm.user.get("storm.u")["tags"] == ["management"]
+    assert "storm.u" in [each["name"] for each in storm.user.list()]
+    assert storm.user.get_permission("storm.u", "storm.v")["configure"] == "^a"
+    assert storm.user.get_permissions("storm.u")[0]["vhost"] == "storm.v"
+    storm.user.delete_permission("storm.u", "storm.v")
+    storm.user.create("storm.w", "secret")
+    storm.user.delete(["storm.u", "storm.w"])
+    storm.virtual_host.delete("storm.v")
+
+
+def test_amqpstorms_client_sees_and_closes_connections(broker: HubbubServer, storm: ManagementApi) -> None:
+    connection = StormConnection(HOST, "guest", "guest", port=broker.port)
+    connection.channel()
+
+    (name,) = (each["name"] for each in storm.connection.list())
+    assert storm.connection.get(name)["user"] == "guest"
+    assert [each["number"] for each in storm.channel.list()] == [1]
+    assert storm.channel.get(f"{name} (1)")["number"] == 1
+    storm.connection.close(name, "enough")
     eventually(lambda: not connection.is_open)
-    with pytest.raises(ApiError):
-        api.queue.get("none")
 
 
 def test_flower_sees_how_long_celerys_queues_are(broker: HubbubServer) -> None:
@@ -159,6 +208,35 @@ def test_flower_sees_how_long_celerys_queues_are(broker: HubbubServer) -> None:
     (row,) = asyncio.run(flower.queues(["celery"]))
 
     assert (row["name"], row["messages"], row["messages_ready"]) == ("celery", 3, 3)
+
+
+def test_flowers_own_page_of_the_broker_shows_queues_and_counts(broker: HubbubServer) -> None:
+    """As its users run it: a process, which asks the HTTP API, and a page in HTML."""
+    publish(broker, "celery", 3)
+    port = free_port()
+    amqp = broker.url.replace("%2F", "/")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "celery", "--broker", amqp, "flower", f"--address={HOST}", f"--port={port}",
+         f"--broker-api={url(broker, 'guest:guest@')}/api/"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+
+        def page(path: str) -> str:
+            try:
+                return str(urllib.request.urlopen(f"http://{HOST}:{port}{path}", timeout=10).read().decode())
+            except OSError:
+                return ""
+
+        eventually(lambda: page("/broker"), timeout_s=30)
+        shown = " ".join(page("/broker").split())
+        assert "amqp://" in shown
+        celery = re.search(r"<td[^>]*>\s*celery\s*</td>(.*?)</tr>", shown)
+        assert celery is not None, shown[-3000:]
+        assert re.findall(r"<td[^>]*>\s*(\d+)\s*</td>", celery.group(1))[0] >= "3"
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
 # ── KEDA's scaler asks by two paths: https://keda.sh/docs/scalers/rabbitmq-queue/ ─────────────────────────────────────

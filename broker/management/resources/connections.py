@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.management import views
+from broker.management import channel_views, views
 from broker.management.asked import SEES_ALL, has_tag, sees_vhost, user_of, vhost_of
 from broker.management.listing import asked_rates, listing, narrowed
 from broker.management.observed import ObservedServer
@@ -58,7 +58,7 @@ class Connections:
         """Channels as rows."""
         rates = asked_rates(request, self.rates)
         for each in channels:
-            yield views.channel(each, rates)
+            yield channel_views.channel(each, rates)
 
     def named(self, request: web.Request) -> Any:
         """The connection that the path names."""
@@ -105,7 +105,7 @@ class Connections:
         """One's own connections, or anybody's for an administrator."""
         user = user_of(request)
         if "administrator" not in user.tags and views.user_name(connection) != user.name:
-            raise refused("Not administrator user")
+            raise refused("User not authorised to access object")
         connection.expel(request.headers.get("X-Reason", "Closed via management plugin"))
 
     # ── channels and consumers ────────────────────────────────────────────────────────────────────────────────────────
@@ -131,13 +131,14 @@ class Connections:
         return await listing(request, self.shown_channels(request, found))
 
     async def show_channel(self, request: web.Request) -> web.Response:
-        """One channel. How much it publishes to which exchange, and takes from which queue, is not counted: no rows."""
+        """One channel, with its consumers, the exchanges that it publishes to, and the queues that serve it."""
         wanted = request.match_info["name"]
         for each in self.all_channels(request):
             if views.channel_name(each) == wanted:
                 row = next(self.shown_channels(request, [each]))
                 held = [tag for tag in views.consumers(each.vhost) if tag["channel_details"].get("name") == wanted]
-                return narrowed(request, {**row, "consumer_details": held, "publishes": [], "deliveries": []})
+                details = channel_views.details_of_channel(each, asked_rates(request, self.rates))
+                return narrowed(request, {**row, "consumer_details": held, **details})
         raise not_found()
 
     async def consumers(self, request: web.Request) -> web.Response:

@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import web
 
 from broker.core.binding import EXCHANGE, QUEUE
+from broker.core.errors import InvalidPath, NotFound
 from broker.core.shares import SHARE_PREFIX
 from broker.management import views
 from broker.management.asked import (
@@ -22,6 +23,7 @@ from broker.management.asked import (
     field,
     flag,
     kind,
+    needs,
     object_of,
     require,
     text_of,
@@ -36,6 +38,14 @@ from broker.management.resources.vhosts import describe, described, description_
 from broker.management.slices import answer_object, done, sliced
 from broker.version import VERSION
 
+POLICY = ("pattern", "definition")
+ACLS = "mqtt_acls"
+"""A section that RabbitMQ does not have, and passes over."""
+ACL_WORDS = {"permission": None, "action": "all", "topic": None, "user": None}
+"""What a rule has, and what it means where it says nothing."""
+KEEP_VHOST = ("parameters", "policies")
+"""RabbitMQ leaves the vhost out of one vhost's other sections."""
+NOT_JSON = "failed_to_parse_json"
 OPERATOR_POLICY = "operator_policy"
 """The component under which RabbitMQ keeps them."""
 MADE_UP = "amq.gen-"
@@ -96,6 +106,7 @@ class Definitions:
                 {"name": name, "value": value} for (_, _, name), value in broker.parameters.find("", "")
             ],
         }
+        exported[ACLS] = [row for vhost in vhosts for row in self.acls_of(vhost)]
         large = {name: chain.from_iterable(map(make, vhosts)) for name, make in SECTIONS.items()}
         return answer_object(exported, large)
 
@@ -105,10 +116,13 @@ class Definitions:
         if request.match_info["vhost"] not in self.server.broker.vhosts:
             raise bad_request("vhost_not_found")
         vhost = vhost_of(self.server, request)
-        sections = {"parameters": self.parameters_of, **SECTIONS}
+        sections = {"parameters": self.parameters_of, ACLS: self.acls_of, **SECTIONS}
         return answer_object(
             {"rabbit_version": COMPATIBLE_VERSION},
-            {name: map(without_vhost, make(vhost)) for name, make in sections.items()},
+            {
+                name: make(vhost) if name in KEEP_VHOST else map(without_vhost, make(vhost))
+                for name, make in sections.items()
+            },
         )
 
     def parameters_of(self, vhost: Any) -> Iterator[dict[str, Any]]:
@@ -124,18 +138,24 @@ class Definitions:
             value = {word: row[word] for word in ("pattern", "apply-to", "definition", "priority")}
             yield {"component": OPERATOR_POLICY, "vhost": vhost.name, "name": each.name, "value": value}
 
+    def acls_of(self, vhost: Any) -> Iterator[dict[str, Any]]:
+        """MQTT's access rules of one vhost, in order; those of the configuration stay there."""
+        for row in self.server.observed_mqtt.acls(vhost.name):
+            if row["number"] is not None:
+                yield {"vhost": vhost.name, **{word: row[word] for word in ACL_WORDS}}
+
     # ── in ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def import_all(self, request: web.Request) -> web.Response:
         """What is there already and the same is left alone."""
         require(request, {ADMINISTRATOR})
-        await self.take(await text_of(request), None)
+        await self.take(await text_of(request, NOT_JSON), None)
         return web.Response(status=204)
 
     async def import_vhost(self, request: web.Request) -> web.Response:
         """Into one vhost."""
         require(request, {ADMINISTRATOR})
-        await self.take(await text_of(request), vhost_of(self.server, request).name)
+        await self.take(await text_of(request, NOT_JSON), vhost_of(self.server, request).name)
         return web.Response(status=204)
 
     async def take(self, text: str, vhost: str | None) -> None:
@@ -153,7 +173,7 @@ class Definitions:
             "queues": self.take_queue,
             "bindings": self.take_binding,
         }
-        of_vhosts = {"parameters", "policies", "operator_policies", "exchanges", "queues", "bindings"}
+        of_vhosts = {ACLS, "parameters", "policies", "operator_policies", "exchanges", "queues", "bindings"}
         sections = sections_of(text)
         rows: list[tuple[Step, dict[str, Any]]] = []
         for name, step in steps.items():
@@ -161,6 +181,28 @@ class Definitions:
                 found = await sliced(row_of(name, raw, vhost) for raw in raw_rows(sections, name))
                 rows += [(step, row) for row in found]
         await done(taking(rows))
+        self.take_acls([row_of(ACLS, raw, vhost) for raw in raw_rows(sections, ACLS)])
+
+    def take_acls(self, rows: list[dict[str, Any]]) -> None:
+        """In their order, in front of those that a vhost has besides: the first that fits decides."""
+        by_vhost: dict[str, list[dict[str, Any]]] = {}
+        for row in rows:
+            try:
+                vhost = self.vhost(row).name
+            except InvalidPath as error:
+                raise bad_request(error.text) from None
+            by_vhost.setdefault(vhost, []).append(row)
+        for name, wanted in by_vhost.items():
+            known = [tuple(row.get(word, ACL_WORDS[word]) for word in ACL_WORDS) for row in wanted]
+            kept = [
+                row
+                for row in self.acls_of(self.server.broker.vhost(name))
+                if tuple(row[word] for word in ACL_WORDS) not in known
+            ]
+            try:
+                self.server.observed_mqtt.set_acls(name, [*wanted, *kept])
+            except ValueError as error:
+                raise bad_request(f"{ACLS}: {error}") from None
 
     def vhost(self, row: dict[str, Any]) -> Any:
         """The vhost of a row."""
@@ -173,16 +215,23 @@ class Definitions:
 
     def take_user(self, row: dict[str, Any]) -> None:
         """With a hashed password, or a plain one."""
-        access, name = self.server.broker.access, field(row, "name", str)
-        password = field(row, "password", str, None)
+        access, name, tags = self.server.broker.access, field(row, "name", str), tags_of(row)
+        password, limits = field(row, "password", str, None), field(row, "limits", dict, {})
         if password is not None:
-            access.add_user(name, password.encode(), tags=tags_of(row))
-            return
+            access.add_user(name, password.encode(), tags=tags)
+        else:
+            self.take_hashed(row, name, tags)
+        for word, limit in limits.items():
+            self.server.broker.parameters.set_user_limit(name, word, limit)
+
+    def take_hashed(self, row: dict[str, Any], name: str, tags: list[str]) -> None:
+        """A user whose password nobody knows but its hash."""
+        access = self.server.broker.access
         algorithm = field(row, "hashing_algorithm", str, SHA256)
         hashed = field(row, "password_hash", str)
         known = access.users.get(name)
         loopback_only = known.loopback_only if known is not None else False
-        access.import_user(name, hashed, algorithm, tags=tags_of(row), loopback_only=loopback_only)
+        access.import_user(name, hashed, algorithm, tags=tags, loopback_only=loopback_only)
 
     def take_permission(self, row: dict[str, Any]) -> None:
         """Three regular expressions."""
@@ -229,7 +278,8 @@ class Definitions:
 
     def putting(self, row: dict[str, Any], *, operator: bool) -> Iterator[None]:
         """Of either kind."""
-        steps: Iterator[None] = self.vhost(row).policies.putting(policy_of(field(row, "name", str), row, operator))
+        policy = policy_of(field(row, "name", str), needs(row, *POLICY), operator)
+        steps: Iterator[None] = self.vhost(row).policies.putting(policy)
         return steps
 
     def take_exchange(self, row: dict[str, Any]) -> None:
@@ -273,9 +323,9 @@ class Definitions:
 def sections_of(text: str) -> dict[str, msgspec.Raw]:
     """The sections of a document, each still as text: what they hold is read in slices."""
     try:
-        found: dict[str, msgspec.Raw] = decoded(text, dict[str, msgspec.Raw])
+        found: dict[str, msgspec.Raw] = decoded(text, dict[str, msgspec.Raw], NOT_JSON)
     except msgspec.ValidationError:
-        object_of(text)  # says what it is instead
+        object_of(text, NOT_JSON)  # says what it is instead
         raise
     return found
 
@@ -283,15 +333,15 @@ def sections_of(text: str) -> dict[str, msgspec.Raw]:
 def raw_rows(sections: dict[str, msgspec.Raw], name: str) -> list[msgspec.Raw]:
     """The rows of a section, each still as text."""
     try:
-        rows: list[msgspec.Raw] = decoded(sections[name], list[msgspec.Raw]) if name in sections else []
+        rows: list[msgspec.Raw] = decoded(sections[name], list[msgspec.Raw], NOT_JSON) if name in sections else []
     except msgspec.ValidationError:
-        rows = field({name: decoded(sections[name])}, name, list, [])
+        rows = field({name: decoded(sections[name], word=NOT_JSON)}, name, list, [])
     return rows
 
 
 def row_of(name: str, raw: msgspec.Raw, vhost: str | None) -> dict[str, Any]:
     """A row; of the vhost, where the document has but one."""
-    row = decoded(raw)
+    row = decoded(raw, word=NOT_JSON)
     if not isinstance(row, dict):
         raise bad_request(f"{name}: expected objects, got {kind(row)}")
     return row if vhost is None else {**row, "vhost": vhost}
@@ -300,7 +350,10 @@ def row_of(name: str, raw: msgspec.Raw, vhost: str | None) -> dict[str, Any]:
 def taking(rows: list[tuple[Step, dict[str, Any]]]) -> Iterator[None]:
     """Each row, in steps."""
     for step, row in rows:
-        yield from step(row) or ()
+        try:
+            yield from step(row) or ()
+        except (NotFound, InvalidPath) as error:  # what a row needs is not there: the document is wrong
+            raise bad_request(error.text) from None
         yield
 
 

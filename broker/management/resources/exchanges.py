@@ -12,13 +12,14 @@ from aiohttp import web
 from broker.core.binding import EXCHANGE, QUEUE
 from broker.core.message import Message
 from broker.core.properties import encode_properties
-from broker.management import views
+from broker.management import channel_views, views
 from broker.management.asked import (
     acting_in,
     body_of,
     check_right,
     field,
     flag,
+    kind,
     needs,
     sees_vhost,
     topic_rights,
@@ -28,7 +29,16 @@ from broker.management.asked import (
 from broker.management.listing import asked_rates, every, listing, name_of_each, narrowed
 from broker.management.observed import ObservedServer
 from broker.management.rates import Rates
-from broker.management.replies import ApiError, answer, bad_request, created, no_content, not_found, refused
+from broker.management.replies import (
+    ApiError,
+    access_refused,
+    answer,
+    bad_request,
+    created,
+    no_content,
+    not_found,
+    nothing_there,
+)
 
 KINDS = {"q": QUEUE, "e": EXCHANGE}
 
@@ -96,9 +106,12 @@ class Exchanges:
         return lambda row: views.exchange(*row, rates)
 
     async def show(self, request: web.Request) -> web.Response:
-        """One exchange. Who publishes to it how much is not counted by channel, what it gives not by queue: no rows."""
-        row = views.exchange(*self.exchange(request), asked_rates(request, self.rates))
-        return narrowed(request, {**row, "incoming": [], "outgoing": []})
+        """One exchange, and the channels that publish to it. What it gives to each queue is not counted."""
+        vhost, exchange = self.exchange(request)
+        rates, connections = asked_rates(request, self.rates), self.server.connections()
+        row = views.exchange(vhost, exchange, rates)
+        incoming = await channel_views.incoming_of_exchange(vhost, exchange.name, connections, rates)
+        return narrowed(request, {**row, "incoming": incoming, "outgoing": []})
 
     async def declare(self, request: web.Request) -> web.Response:
         """`{"type", "durable", "auto_delete", "internal", "arguments"}`; 201 where it is new."""
@@ -109,7 +122,7 @@ class Exchanges:
         vhost.declare_exchange(
             name,
             field(body, "type", str, "direct"),
-            durable=flag(body, "durable") if "durable" in body else True,
+            durable=flag(body, "durable"),
             auto_delete=flag(body, "auto_delete"),
             internal=flag(body, "internal"),
             arguments=field(body, "arguments", dict, {}),
@@ -133,7 +146,9 @@ class Exchanges:
             check_right(request, vhost.name, "write", "exchange", exchange.name)
         except ApiError as error:  # RabbitMQ publishes over AMQP here, and answers by the channel's reply code
             raise bad_request(as_reply(error, vhost.name, request.match_info["name"])) from None
-        payload = field(body, "payload", str)
+        if not isinstance(body["payload"], str):
+            raise bad_request("payload_not_string", f"got {kind(body['payload'])}")
+        payload: str = body["payload"]
         encoding = field(body, "payload_encoding", str)
         if encoding == "base64":
             try:
@@ -194,6 +209,16 @@ class Exchanges:
             raise not_found()
         return vhost, source, destination, kind
 
+    def check_ends(self, request: web.Request) -> None:
+        """A binding that is to be made says which of its ends is not there."""
+        vhost = vhost_of(self.server, request)
+        ends = request.match_info
+        wanted = [(EXCHANGE, ends["source"]), (KINDS[ends["kind"]], ends["destination"])]
+        for of_kind, name in wanted:
+            named = vhost.queues if of_kind == QUEUE else vhost.exchanges
+            if name not in named and name != "amq.default":
+                raise nothing_there(f"no {of_kind} '{name}' in vhost '{vhost.name}'")
+
     def between(self, request: web.Request) -> list[Any]:
         """The bindings between two ends."""
         _, source, destination, _ = self.ends(request)
@@ -214,14 +239,15 @@ class Exchanges:
 
     async def bind(self, request: web.Request) -> web.Response:
         """`{"routing_key", "arguments"}`; 201 with the place of the binding."""
-        vhost, source, destination, kind = self.ends(request)
-        self.check_rights(request, source, destination, kind)
+        self.check_ends(request)
+        vhost, source, destination, of_kind = self.ends(request)
+        self.check_rights(request, source, destination, of_kind)
         if source.name == "":
-            raise refused("Access refused.")
+            raise access_refused("operation not permitted on the default exchange")
         body = await body_of(request)
         key, arguments = field(body, "routing_key", str, ""), field(body, "arguments", dict, {})
         topic_rights(self.server, request, vhost).check_bind(source.name, key.encode())
-        vhost.bind(source, destination, kind, key.encode(), arguments)
+        vhost.bind(source, destination, of_kind, key.encode(), arguments)
         place = f"{quote(destination.name, safe='')}/{views.properties_key(key, arguments)}"
         return web.Response(status=201, headers={"Location": place})
 
@@ -239,7 +265,10 @@ class Exchanges:
         """One binding."""
         vhost, source, destination, _ = self.ends(request)
         if source.name == "":
-            return answer(views.default_binding(vhost, destination.name))
+            row = views.default_binding(vhost, destination.name)
+            if request.match_info["properties"] != row["properties_key"]:
+                raise not_found()
+            return answer(row)
         return answer(views.binding(vhost, self.found(request)))
 
     async def unbind(self, request: web.Request) -> web.Response:
@@ -247,7 +276,7 @@ class Exchanges:
         vhost, source, destination, kind = self.ends(request)
         self.check_rights(request, source, destination, kind)
         if source.name == "":
-            raise refused("Access refused.")
+            raise access_refused("operation not permitted on the default exchange")
         binding = self.found(request)
         vhost.unbind(source, destination, kind, binding.key, binding.arguments)
         return no_content()
@@ -263,7 +292,7 @@ def as_reply(error: ApiError, vhost: str, exchange: str) -> str:
     """A refusal by AMQP's reply code (AMQP 0-9-1 §1.2)."""
     if error.status == 404:
         return f"404 NOT_FOUND - no exchange '{exchange}' in vhost '{vhost}'"
-    return f"403 ACCESS_REFUSED - {error.reason}"
+    return f"403 ACCESS_REFUSED - {error.detail or error.reason}"
 
 
 def all_bindings(vhost: Any) -> Iterator[dict[str, Any]]:

@@ -13,7 +13,7 @@ from broker.core.message import Message
 from broker.core.properties import encode_properties
 from broker.management.asked import acting_in, check_right
 from broker.management.observed import ObservedServer
-from broker.management.replies import answer, bad_request
+from broker.management.replies import ApiError, answer, bad_request, refused
 
 ALIVENESS_QUEUE = "aliveness-test"
 PROTOCOLS = {
@@ -156,8 +156,11 @@ class Health:
     async def aliveness(self, request: web.Request) -> web.Response:
         """Declares a queue, publishes one message and takes it out."""
         vhost = acting_in(self.server, request)
-        for verb in ("configure", "write", "read"):
-            check_right(request, vhost.name, verb, "queue", ALIVENESS_QUEUE)
+        try:
+            for verb in ("configure", "write", "read"):
+                check_right(request, vhost.name, verb, "queue", ALIVENESS_QUEUE)
+        except ApiError as error:
+            raise refused(f"ACCESS_REFUSED - {error.detail}") from None
         queue = vhost.declare_queue(ALIVENESS_QUEUE)
         message = Message(b"", ALIVENESS_QUEUE.encode(), encode_properties({}), b"test_message")
         await self.server.publish(vhost.default_exchange, message)

@@ -12,7 +12,6 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.core.exchange_types import DELAYED_TYPE, TYPES
 from broker.management import views
 from broker.management.asked import ADMINISTRATOR, SEES_ALL, require
 from broker.management.attempts import LoginAttempts
@@ -20,7 +19,13 @@ from broker.management.listing import asked_rates, listing, narrowed
 from broker.management.observed import ObservedServer
 from broker.management.rates import NODE_STATS, AskedRates, Rates
 from broker.management.replies import no_content, not_found
-from broker.management.resources.overview import churn, contexts, open_descriptors, resident_bytes
+from broker.management.resources.overview import (
+    churn,
+    contexts,
+    exchange_types,
+    open_descriptors,
+    resident_bytes,
+)
 from broker.version import VERSION
 
 MEMORY_OF_ERLANG = (
@@ -123,6 +128,7 @@ class Nodes:
         }
         counters = {
             "io_sync_count": commits,
+            "io_write_count": store.get("journal_records", 0) + store.get("checkpoints", 0),
             "io_write_bytes": store.get("journal_written_bytes", 0) + store.get("checkpoint_bytes", 0),
             "context_switches": usage.ru_nvcsw + usage.ru_nivcsw,
             **churn(server),
@@ -147,9 +153,12 @@ class Nodes:
             "rates_mode": "basic",
             "io_sync_avg_time": round(1000 * store.get("commit_seconds", 0.0) / commits, 3) if commits else 0.0,
             **rates.with_rates(("node", "figures"), figures, NODE_STATS),
-            **rates.with_rates(("node", "counters"), counters),
-            "exchange_types": [{"name": name, "enabled": True} for name in (*TYPES, DELAYED_TYPE)],
-            "auth_mechanisms": [{"name": name, "enabled": True} for name in ("PLAIN", "AMQPLAIN")],
+            **rates.with_rates(("node", "counters"), counters, NODE_STATS),
+            "exchange_types": exchange_types(),
+            "auth_mechanisms": [
+                {"name": "PLAIN", "description": "SASL PLAIN authentication mechanism", "enabled": True},
+                {"name": "AMQPLAIN", "description": "QPid AMQPLAIN mechanism", "enabled": True},
+            ],
             "applications": [{"name": "hubbub", "description": "Hubbub", "version": VERSION}],
             "enabled_plugins": ["rabbitmq_management", "rabbitmq_prometheus"],
             "contexts": contexts(server),

@@ -29,6 +29,13 @@ PROTOCOLS = {
     "websocket": "http/web-mqtt", "websocket-tls": "https/web-mqtt",
 }  # fmt: skip
 """RabbitMQ's names of what our listeners speak."""
+OF_AMQP = "AMQP {} exchange, as per the AMQP specification"
+DESCRIBED = {
+    **{name: OF_AMQP.format(name) for name in ("direct", "fanout", "headers", "topic")},
+    "x-consistent-hash": "Consistent Hashing Exchange",
+    DELAYED_TYPE: "Delayed Message Exchange",
+}
+CONTEXTS = {"management": "RabbitMQ Management", "metrics": "RabbitMQ Prometheus"}
 CLUSTER_NAME = "cluster_name"
 
 
@@ -86,7 +93,7 @@ class Overview:
                 "cluster_name": self.name(),
                 "uptime": int((time.time() - server.started_at) * 1000),
                 "rates_mode": "basic",
-                "exchange_types": [{"name": name, "enabled": True} for name in (*TYPES, DELAYED_TYPE)],
+                "exchange_types": exchange_types(),
                 "object_totals": {
                     "connections": len(connections),
                     "channels": sum(len(getattr(connection, "channels", ())) for connection in connections),
@@ -134,7 +141,7 @@ class Overview:
 
     async def auth(self, request: web.Request) -> web.Response:
         """How to log in over HTTP."""
-        return answer({"oauth_enabled": False})
+        return answer({"oauth_enabled": False, "enable_uaa": False, "uaa_client_id": "", "uaa_location": ""})
 
     async def version(self, request: web.Request) -> web.Response:
         """This broker's."""
@@ -179,12 +186,25 @@ def listener(each: Any) -> dict[str, Any]:
     }
 
 
-def contexts(server: ObservedServer) -> list[dict[str, str]]:
+def exchange_types() -> list[dict[str, Any]]:
+    """Which there are."""
+    return [{"name": name, "description": DESCRIBED[name], "enabled": True} for name in (*TYPES, DELAYED_TYPE)]
+
+
+def contexts(server: ObservedServer) -> list[dict[str, Any]]:
     """Where HTTP is served."""
     return [
-        {"node": views.NODE, "description": "RabbitMQ Management", "path": "/", "port": str(each.port)}
+        {
+            "node": views.NODE,
+            "description": CONTEXTS[each.name],
+            "path": "/",
+            "ip": each.address,
+            "port": str(each.port),
+            "protocol": PROTOCOLS.get(each.name, each.name),
+            "ssl_opts": [],
+        }
         for each in server.listeners
-        if each.name == "management"
+        if each.name in CONTEXTS
     ]
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
+from broker.core import policy_words as words
 from broker.core.errors import NotFound
 from broker.core.policy import Policy
 from broker.management.asked import (
@@ -23,10 +25,10 @@ from broker.management.asked import (
 )
 from broker.management.listing import listing
 from broker.management.observed import ObservedServer
-from broker.management.replies import answer, created, no_content, not_found
+from broker.management.replies import ApiError, answer, bad_request, created, no_content, not_found, refused
 from broker.management.slices import done
 
-ANY: tuple[type, ...] = (str, int, float, bool, dict, list)
+ANY: tuple[type, ...] = (str, int, float, bool, dict, list, type(None))
 
 
 class PolicyEndpoints:
@@ -66,16 +68,22 @@ class PolicyEndpoints:
 
     async def show(self, request: web.Request) -> web.Response:
         """One policy."""
+        if self.operator:
+            require(request, self.tags)
         vhost = vhost_of(self.server, request)
         found = vhost.policies.of_kind(self.operator).get(request.match_info["name"])
         if found is None:
             raise not_found()
         return answer(policy(vhost.name, found))
 
+    def set_in(self, request: web.Request) -> Any:
+        """The vhost that the path names, for who may set policies there."""
+        require(request, self.tags)
+        return as_object(partial(acting_in, self.server), request)
+
     async def put(self, request: web.Request) -> web.Response:
         """`{"pattern", "definition", "priority", "apply-to"}`; in force at once, also on what is there."""
-        require(request, self.tags)
-        vhost, name = acting_in(self.server, request), request.match_info["name"]
+        vhost, name = self.set_in(request), request.match_info["name"]
         is_new = name not in vhost.policies.of_kind(self.operator)
         body = needs(await body_of(request), "pattern", "definition")
         await done(vhost.policies.putting(policy_of(name, body, self.operator)))
@@ -83,9 +91,7 @@ class PolicyEndpoints:
 
     async def delete(self, request: web.Request) -> web.Response:
         """Forget a policy."""
-        require(request, self.tags)
-        policies = acting_in(self.server, request).policies
-        await done(policies.removing(request.match_info["name"], self.operator))
+        await done(self.set_in(request).policies.removing(request.match_info["name"], self.operator))
         return no_content()
 
 
@@ -119,14 +125,19 @@ class ParameterEndpoints:
     async def list_some(self, request: web.Request) -> web.Response:
         """All, of a component, or of a component in a vhost."""
         user = require(request, SETS_POLICIES)
-        wanted = vhost_of(self.server, request).name if "vhost" in request.match_info else None
+        wanted = self.vhost(request) if "vhost" in request.match_info else None
         found = self.parameters.find(request.match_info.get("component"), wanted)
         return await listing(request, (row(key, value) for key, value in found if key[1] and sees_vhost(user, key[1])))
 
     def key(self, request: web.Request) -> tuple[str, str, str]:
         """Component, vhost and name of the path."""
         require(request, SETS_POLICIES)
-        return request.match_info["component"], vhost_of(self.server, request).name, request.match_info["name"]
+        return request.match_info["component"], self.vhost(request), request.match_info["name"]
+
+    def vhost(self, request: web.Request) -> str:
+        """The name of the vhost that the path names."""
+        name: str = as_object(partial(vhost_of, self.server), request).name
+        return name
 
     async def show(self, request: web.Request) -> web.Response:
         """One parameter."""
@@ -168,14 +179,24 @@ class ParameterEndpoints:
 
     async def put_global(self, request: web.Request) -> web.Response:
         """`{"value": …}`."""
+        require(request, SETS_POLICIES)
         require(request, {ADMINISTRATOR})
         return self.set(("", "", request.match_info["name"]), field(await body_of(request), "value", ANY))
 
     async def delete_global(self, request: web.Request) -> web.Response:
         """Forget one."""
+        require(request, SETS_POLICIES)
         require(request, {ADMINISTRATOR})
         self.parameters.remove("", "", request.match_info["name"])
         return no_content()
+
+
+def as_object(find: Callable[[web.Request], Any], request: web.Request) -> Any:
+    """A vhost, refused in RabbitMQ's words for what policymakers set there."""
+    try:
+        return find(request)
+    except ApiError as error:
+        raise refused("User not authorised to access object") if error.status == 401 else error from None
 
 
 def policy(vhost: str, each: Policy) -> dict[str, Any]:
@@ -192,12 +213,17 @@ def policy(vhost: str, each: Policy) -> dict[str, Any]:
 
 def policy_of(name: str, body: dict[str, Any], operator: bool) -> Policy:
     """A policy from its JSON."""
+    pattern, priority = body["pattern"], body.get("priority", 0)
+    if not isinstance(pattern, str):
+        raise bad_request(words.failed(f"pattern should be a binary but was {words.shown(pattern)}"))
+    if isinstance(priority, bool) or not isinstance(priority, int):
+        raise bad_request(words.failed(f"priority should be a number, actually was {words.shown(priority)}"))
     return Policy(
         name,
-        field(body, "pattern", str),
+        pattern,
         field(body, "definition", dict),
         apply_to=field(body, "apply-to", str, "all"),
-        priority=field(body, "priority", int, 0),
+        priority=priority,
         operator=operator,
     )
 

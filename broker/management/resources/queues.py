@@ -11,7 +11,7 @@ from aiohttp import web
 
 from broker.core import errors
 from broker.core.browsing import move, take
-from broker.management import views
+from broker.management import channel_views, views
 from broker.management.asked import (
     ADMINISTRATOR,
     acting_in,
@@ -29,7 +29,16 @@ from broker.management.asked import (
 from broker.management.listing import asked_rates, every, listing, name_of_each, narrowed
 from broker.management.observed import ObservedServer
 from broker.management.rates import Rates
-from broker.management.replies import answer, bad_request, created, no_content, not_found
+from broker.management.replies import (
+    ApiError,
+    answer,
+    bad_request,
+    created,
+    no_content,
+    not_found,
+    nothing_there,
+    refused,
+)
 
 GET_MAX = 50_000
 """Messages that one request may ask for."""
@@ -108,11 +117,13 @@ class Queues:
         return lambda row: {**views.queue_head(*row), **views.queue_totals(row[1])}
 
     async def show(self, request: web.Request) -> web.Response:
-        """One queue, with its consumers. Who publishes and takes how much is not counted by channel: no rows."""
+        """One queue, with its consumers, and the channels that it serves. Whence messages come is not counted."""
         vhost, queue = self.queue(request)
         details = list(views.consumers_of(vhost, queue))
-        row = views.queue(vhost, queue, asked_rates(request, self.rates))
-        return narrowed(request, {**row, "consumer_details": details, "incoming": [], "deliveries": []})
+        rates, connections = asked_rates(request, self.rates), self.server.connections()
+        row = views.queue(vhost, queue, rates)
+        deliveries = await channel_views.deliveries_of_queue(vhost, queue.name, connections, rates)
+        return narrowed(request, {**row, "consumer_details": details, "incoming": [], "deliveries": deliveries})
 
     async def bindings(self, request: web.Request) -> web.Response:
         """The bindings of which the queue is the destination."""
@@ -130,7 +141,7 @@ class Queues:
         is_new = name not in vhost.queues
         vhost.declare_queue(
             name,
-            durable=flag(body, "durable") if "durable" in body else True,
+            durable=flag(body, "durable"),
             auto_delete=flag(body, "auto_delete"),
             arguments=field(body, "arguments", dict, {}),
         )
@@ -154,10 +165,11 @@ class Queues:
 
     async def act(self, request: web.Request) -> web.Response:
         """`{"action": "sync"}` and the like mean nothing for one node: accepted, as RabbitMQ without mirrors does."""
+        require(request, {ADMINISTRATOR})
         self.acted_on(request, "configure")
         action = field(await body_of(request), "action", str)
         if action not in ("sync", "cancel_sync"):
-            raise bad_request(f"unknown action '{action}'")
+            raise bad_request(f"unknown: {action}")
         return no_content()
 
     async def move(self, request: web.Request) -> web.Response:
@@ -197,7 +209,10 @@ class Queues:
 
     async def get(self, request: web.Request) -> web.Response:
         """Takes messages out, or looks at them and puts them back: `{"count", "ackmode", "encoding", "truncate"}`."""
-        _, queue = self.acted_on(request, "read")
+        try:
+            _, queue = self.acted_on(request, "read")
+        except ApiError as error:  # RabbitMQ gets over AMQP here, and answers by the channel's reply
+            raise as_reply(self.server, request, error) from None
         body = needs(await body_of(request), "ackmode", "count", "encoding")
         count = number(body, "count")
         mode = field(body, "ackmode", str)
@@ -211,6 +226,14 @@ class Queues:
             raise bad_request(f"count: expected 0 to {GET_MAX}, got {count}; truncate: expected 0 or more")
         taken = take(queue, count, mode, GET_BYTES_MAX)
         return answer([shown(each, encoding, truncate) for each in taken])
+
+
+def as_reply(server: ObservedServer, request: web.Request, error: ApiError) -> ApiError:
+    """A refusal as the channel would say it (AMQP 0-9-1 §1.2)."""
+    vhost, name = request.match_info["vhost"], request.match_info["name"]
+    if error.status == 404 and vhost in server.broker.vhosts:
+        return nothing_there(f"NOT_FOUND - no queue '{name}' in vhost '{vhost}'")
+    return refused(f"ACCESS_REFUSED - {error.detail}") if error.status == 401 and error.detail else error
 
 
 def check_not_exclusive(queue: Any) -> None:

@@ -212,7 +212,7 @@ class Users:
         user = self.access.users.get(request.match_info["user"])
         if user is None:
             raise bad_request(f"no_such_user: {request.match_info['user']}")
-        value = field(needs(await body_of(request), "value"), "value", int)
+        value = needs(await body_of(request), "value")["value"]
         self.server.broker.parameters.set_user_limit(user.name, request.match_info["name"], value)
         return no_content()
 

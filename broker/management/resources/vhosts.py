@@ -7,9 +7,9 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.core.totals import QueueTotals
+from broker.core.totals import QueueTotals, exchange_totals
 from broker.management import views
-from broker.management.asked import ADMINISTRATOR, body_of, field, flag, require, sees_vhost, user_of, vhost_of
+from broker.management.asked import ADMINISTRATOR, body_of, field, flag, needs, require, sees_vhost, user_of, vhost_of
 from broker.management.listing import asked_rates, listing, narrowed
 from broker.management.observed import ObservedServer
 from broker.management.rates import DATA_RATES, LENGTHS, AskedRates, Rates
@@ -60,7 +60,19 @@ class Vhosts:
                 LENGTHS,
             ),
             **rates.with_rates(("vhost", name, "octets"), octets.get(name, NO_OCTETS), DATA_RATES),
-            "message_stats": rates.with_rates(("vhost", name), views.message_stats(totals.counts)),
+            "message_stats": rates.with_rates(
+                ("vhost", name), {**views.message_stats(totals.counts), **self.published(vhost)}
+            ),
+        }
+
+    def published(self, vhost: Any) -> dict[str, int]:
+        """What is counted where messages come in."""
+        counts = exchange_totals(list(vhost.exchanges.values()))
+        dialects = self.server.dialects.values()
+        return {
+            "confirm": sum(each.confirmed_in(vhost.name) for each in dialects if hasattr(each, "confirmed_in")),
+            "return_unroutable": counts["returned"],
+            "drop_unroutable": counts["unroutable"] - counts["returned"],
         }
 
     def octets(self) -> dict[str, dict[str, int]]:
@@ -159,7 +171,7 @@ class Vhosts:
         """`{"value": 10}`."""
         require(request, {ADMINISTRATOR})
         vhost = vhost_of(self.server, request)
-        value = field(await body_of(request), "value", int)
+        value = needs(await body_of(request), "value")["value"]
         self.server.broker.parameters.set_vhost_limit(vhost.name, request.match_info["name"], value)
         return no_content()
 

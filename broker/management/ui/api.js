@@ -33,9 +33,12 @@ export async function ask(method, path, body, headers = {}) {
   } catch {
     throw new Refused(`${answer.status} ${answer.statusText}: the answer is not JSON`)
   }
-  if (!answer.ok) throw new Refused(value?.reason ?? `${answer.status} ${answer.statusText}`, answer.status)
+  if (!answer.ok) throw new Refused(refusal(value) ?? `${answer.status} ${answer.statusText}`, answer.status)
   return value
 }
+
+// What a refusal says: RabbitMQ's words, and what the broker can say beyond them.
+const refusal = value => value?.hubbub?.detail ? `${value.reason}: ${value.hubbub.detail}` : value?.reason
 
 export const get = path => ask("GET", path)
 export const put = (path, body) => ask("PUT", path, body)

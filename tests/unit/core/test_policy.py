@@ -88,10 +88,10 @@ def test_an_alternate_exchange_by_policy_routes_and_goes_again(core, peer, vhost
     ("pattern", "words", "kind", "text"),
     [
         ("(", {"max-length": 1}, "all", "regular expression"),
-        (".*", {}, "all", "no policies were provided"),
+        (".*", {}, "all", "no policy provided"),
         (".*", {"max-lenght": 1}, "all", "max-lenght"),
-        (".*", {"max-length": -1}, "all", "max-length"),
-        (".*", {"max-length": "5"}, "all", "max-length"),
+        (".*", {"max-length": -1}, "all", "-1 is not a valid maximum length"),
+        (".*", {"max-length": "5"}, "all", '"5" is not a valid maximum length'),
         (".*", {"max-length": 1}, "cows", "apply-to"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -105,3 +106,48 @@ async def test_the_same_walk_finds_all_of_it_as_an_administrator(api: Api, core:
         "hubbub/mqtt/retained",
     ):  # fmt: skip
         assert HIDDEN in str(await api.get(f"/api/{path}")), path
+
+
+def example(schema: dict[str, Any]) -> Any:
+    """A body that a schema of the document allows."""
+    if "enum" in schema:
+        return schema["enum"][0]
+    kind = schema.get("type", "object")
+    kind = kind[0] if isinstance(kind, list) else kind
+    if kind == "object":
+        return {name: example(inner) for name, inner in schema.get("properties", {}).items()}
+    return {"string": "hidden", "integer": 1, "boolean": True, "array": [], "null": None}[kind]
+
+
+@pytest.mark.parametrize("tag", ["", "management", "monitoring", "policymaker"])
+async def test_nobody_changes_what_is_in_another_vhost(api: Api, client: Client, core: Core, tag: str) -> None:
+    """Every route that changes something, with a body that it takes: refused, and all is as it was."""
+    peer = hide(core)
+    core.broker.access.add_user("outsider", b"secret", tags=(tag,) if tag else ())
+    core.broker.access.set_permission("open", "outsider", ".*", ".*", ".*")
+    before = await api.get("/api/definitions")
+    connection = f"{peer.connection.peer} -> {peer.connection.listener}"
+    asked = 0
+    for path, methods in (await api.get("/api/hubbub/openapi.json"))["paths"].items():
+        for method in set(methods) - {"get"}:
+            made = path
+            for name in re.findall(r"{(\w+)}", path):
+                kind = path.split("/")[2]
+                value = {"connections": connection, "exchanges": "hidden-exchange", "policies": "hidden-policy"}.get(
+                    kind if name == "name" else "", NAMES.get(name, ["hidden-name"])[0]
+                )
+                made = made.replace(f"{{{name}}}", quote(value, safe=""))
+            body = methods[method].get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
+            answer = await client.request(
+                method.upper(), made, json=example(body) if body else None, headers=login("outsider")
+            )
+            asked += 1
+            assert answer.status in (401, 404) or (method, path) in HARMLESS, f"{method} {made}: {answer.status}"
+
+    assert await api.get("/api/definitions") == before
+    assert peer.closed_with() == 0
+    assert asked > 50
+
+
+HARMLESS = {("delete", "/api/connections/username/{user}"), ("post", "/api/hubbub/explain")}
+"""What closes one's own connections alone, and what changes nothing."""

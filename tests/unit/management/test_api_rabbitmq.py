@@ -134,7 +134,7 @@ async def test_operator_policies_are_exported_as_rabbitmq_has_them_and_taken_bac
     assert {"component": "operator_policy", "vhost": "/", "name": "limit", "value": policy} in exported["parameters"]
     assert exported == await api.get("/api/all-configuration")
     of_vhost = await api.get("/api/definitions/%2F")
-    assert {"component": "operator_policy", "name": "limit", "value": policy} in of_vhost["parameters"]
+    assert {"component": "operator_policy", "vhost": "/", "name": "limit", "value": policy} in of_vhost["parameters"]
     await api("DELETE", "/api/operator-policies/%2F/limit", status=204)
     await api("POST", "/api/definitions", exported, status=204)
     assert (await api.get("/api/operator-policies/%2F/limit"))["definition"] == {"max-length": 5}

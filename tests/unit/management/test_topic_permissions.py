@@ -65,7 +65,7 @@ async def test_definitions_carry_them_out_and_in(api: Api, core: Core) -> None:
     await api("DELETE", ONE, status=204)
     await api("POST", "/api/definitions", {"topic_permissions": [ROW]}, status=204)
     assert await api.get(ONE) == [ROW]
-    await api("POST", "/api/definitions", {"topic_permissions": [ROW | {"user": "nobody"}]}, status=404)
+    await api("POST", "/api/definitions", {"topic_permissions": [ROW | {"user": "nobody"}]}, status=400)
 
 
 async def test_publishing_and_binding_over_http_need_them(api: Api, core: Core) -> None:
