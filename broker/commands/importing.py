@@ -17,7 +17,7 @@ import yaml
 
 from broker import config
 from broker.commands.api import CommandFailed, json_option
-from broker.importers import mosquitto, rabbitmq
+from broker.importers import mosquitto, rabbitmq, rabbitmq_conf
 from broker.importers.findings import Imported, ImportFailedError
 
 
@@ -48,11 +48,12 @@ def writes_files(command: Callable[..., None]) -> Callable[..., None]:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @writes_files
 def import_rabbitmq(file: Path, directory: Path, dry_run: bool, as_json: bool) -> None:
-    """Take FILE, RabbitMQ's definitions as JSON, into definitions.json.
+    """Take FILE, RabbitMQ's definitions as JSON, into definitions.json, or a rabbitmq.conf into hubbub.yaml.
 
-    FILE comes from `rabbitmqctl export_definitions FILE`, or GET /api/definitions.
+    Definitions come from `rabbitmqctl export_definitions FILE`, or GET /api/definitions.
     """
-    finish(taken(rabbitmq.read, file), directory, dry_run, as_json)
+    read = rabbitmq_conf.read_conf if file.suffix == ".conf" else rabbitmq.read
+    finish(taken(read, file), directory, dry_run, as_json)
 
 
 @import_group.command("mosquitto")

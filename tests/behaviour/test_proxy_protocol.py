@@ -29,16 +29,17 @@ from tests.support.server import HOST, USERS, HubbubServer, free_port
 pytestmark = pytest.mark.hubbub_only
 
 LOCAL_ONLY = {"name": "here", "password": "here", "tags": ["administrator"], "loopback_only": True}
-PORTS = ("amqp.port", "amqp.tls_port", "mqtt.port", "mqtt.tls_port", "websocket.port", "management.port")
+HTTP_PORTS = ("management.port", "management.tls_port", "metrics.port", "metrics.tls_port")
+PORTS = ("amqp.port", "amqp.tls_port", "mqtt.port", "mqtt.tls_port", "websocket.port", *HTTP_PORTS)
 WORDS = {1: "send-proxy", 2: "send-proxy-v2 proxy-v2-options crc32c,unique-id"}
 
 
 class Proxied:
-    """A broker whose every port but `metrics` is behind a proxy, and the proxy's ports."""
+    """A broker whose every port is behind a proxy, and the proxy's ports."""
 
     def __init__(self, directory: Path, authority: Authority) -> None:
         certificate, key = authority.issue("server")
-        ports = {name: free_port() for name in (*PORTS, "metrics.port")}
+        ports = {name: free_port() for name in PORTS}
         settings = {
             **ports,
             "mqtt.address": HOST,
@@ -47,7 +48,7 @@ class Proxied:
             "tls.key": key,
             "proxy_protocol.trusted": f"[{HOST}]",
             "users": json.dumps([*USERS, LOCAL_ONLY]),
-            **{f"{name}.proxy_protocol": "true" for name in ("amqp", "mqtt", "websocket", "management")},
+            **{f"{name}.proxy_protocol": "true" for name in ("amqp", "mqtt", "websocket", "management", "metrics")},
         }
         self.server = HubbubServer(directory, settings)
         self.server.port = ports["amqp.port"]
@@ -75,7 +76,8 @@ class Proxied:
         )
 
     def refused(self, reason: str) -> float:
-        with urllib.request.urlopen(f"http://{HOST}:{self.ports['metrics.port']}/metrics", timeout=10) as answer:
+        host, port = self.address("metrics.port", 1)
+        with urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=10) as answer:
             found = re.search(rf'^hubbub_proxy_refused_total{{reason="{reason}"}} (\S+)$', answer.read().decode(), re.M)
         assert found is not None
         return float(found.group(1))
@@ -214,3 +216,14 @@ def test_tls_that_fails_behind_a_header_ends_that_connection_only(proxied: Proxi
         ssl.create_default_context().wrap_socket(client, server_hostname=host)  # it does not know the authority
 
     assert proxied.api("whoami")["name"] == "guest"
+
+
+@pytest.mark.parametrize("version", WORDS)
+@pytest.mark.parametrize("port", HTTP_PORTS)
+def test_http_and_https_are_served_behind_a_header(
+    proxied: Proxied, authority: Authority, port: str, version: int
+) -> None:
+    host, number = proxied.address(port, version)
+    scheme, context = ("https", authority.client_context()) if "tls" in port else ("http", None)
+    with urllib.request.urlopen(f"{scheme}://{host}:{number}/health/live", context=context, timeout=10) as answer:
+        assert answer.status == 200
