@@ -8,11 +8,9 @@ all its steps. It is plain and slow, and a limit for nothing.
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator, Mapping
-from types import TracebackType
 
-from .faulty_relay import Fault
+from .faulty_relay import Fault, Relay, spoil
 
 PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP = 3, 4, 5, 6, 7
 DUP = 8
@@ -55,42 +53,15 @@ def encode_packet(first: int, variable: bytes) -> bytes:
     return bytes([first]) + length + bytes([remaining]) + variable
 
 
-class FaultyMqttRelay:
-    """Serves one publisher and one consumer in a thread, on a loopback port of its own."""
+class FaultyMqttRelay(Relay):
+    """For MQTT."""
 
     def __init__(self, faults: Mapping[int, Fault], *, qos: int, version: int = 4) -> None:
         """Listens at once; all messages have that QoS."""
-        self._faults = faults
+        super().__init__(faults)
         self._qos = qos
         self._version = version
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
         self.acknowledged = dict.fromkeys((PUBACK, PUBREC, PUBCOMP), 0)  # how often the consumer said so
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-
-    def __enter__(self) -> FaultyMqttRelay:
-        """Serves from now on."""
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Waits until both connections have ended."""
-        self._thread.join(timeout=10)
-        self._listener.close()
-
-    def _serve(self) -> None:
-        roles = {}
-        for _ in range(2):
-            connection, _address = self._listener.accept()
-            roles[connection.recv(2, socket.MSG_WAITALL)[:1]] = connection
-        publisher, consumer = roles[b"P"], roles[b"C"]
-        acknowledgements = threading.Thread(target=self._read_acknowledgements, args=(consumer,), daemon=True)
-        acknowledgements.start()
-        with publisher, consumer:
-            self._relay(publisher, consumer)
-            acknowledgements.join(timeout=5)
 
     def _read_acknowledgements(self, consumer: socket.socket) -> None:
         reader = PacketReader()
@@ -132,14 +103,7 @@ class FaultyMqttRelay:
     def _encode_delivery(self, first: int, variable: bytes, fault: Fault | None) -> bytes:
         body_at = self._topic_bytes(variable) + (2 if self._qos else 0) + (1 if self._version == 5 else 0)
         head, body = variable[:body_at], variable[body_at:]
-        if fault is Fault.CORRUPT:
-            body = body[:-1] + bytes([body[-1] ^ 1])
-        elif fault is Fault.SHORTEN:
-            body = body[:-1]
-        elif fault is Fault.MISROUTE:
-            key, rest = int.from_bytes(body[:8], "little"), body[8:]
-            body = (key ^ (7 << 48)).to_bytes(8, "little") + rest
-        return encode_packet(first | (DUP if fault is Fault.REDELIVER else 0), head + body)
+        return encode_packet(first | (DUP if fault is Fault.REDELIVER else 0), head + spoil(body, fault))
 
     def _encode_answer(self, variable: bytes, fault: Fault | None) -> bytes:
         if not self._qos or fault is Fault.WITHHOLD_CONFIRM:

@@ -11,8 +11,10 @@ import enum
 import socket
 import struct
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import TracebackType
+from typing import Self
 
 METHOD, HEADER, BODY = 1, 2, 3
 DELIVER = struct.pack(">HH", 60, 60)
@@ -62,19 +64,29 @@ class FrameReader:
         return frames
 
 
-class FaultyRelay:
-    """Serves one publisher and one consumer in a thread, on a loopback port of its own."""
+def spoil(body: bytes, fault: Fault | None) -> bytes:
+    """The body with what is done wrong to bodies."""
+    if fault is Fault.CORRUPT:
+        return body[:-1] + bytes([body[-1] ^ 1])
+    if fault is Fault.SHORTEN:
+        return body[:-1]
+    if fault is Fault.MISROUTE:
+        key, rest = int.from_bytes(body[:8], "little"), body[8:]
+        return (key ^ (7 << 48)).to_bytes(8, "little") + rest
+    return body
 
-    def __init__(self, faults: Mapping[int, Fault], *, confirms: bool) -> None:
-        """Listens at once; `confirms`: the publisher wants them."""
+
+class Relay(ABC):
+    """Serves one publisher and one consumer in a thread, on a port of its own; a subclass knows what they speak."""
+
+    def __init__(self, faults: Mapping[int, Fault]) -> None:
+        """Listens at once."""
         self._faults = faults
-        self._confirms = confirms
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
-        self.acknowledged_up_to = 0  # the highest delivery tag that the consumer has acknowledged
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
-    def __enter__(self) -> FaultyRelay:
+    def __enter__(self) -> Self:
         """Serves from now on."""
         self._thread.start()
         return self
@@ -97,6 +109,22 @@ class FaultyRelay:
         with publisher, consumer:
             self._relay(publisher, consumer)
             acknowledgements.join(timeout=5)
+
+    @abstractmethod
+    def _read_acknowledgements(self, consumer: socket.socket) -> None: ...
+
+    @abstractmethod
+    def _relay(self, publisher: socket.socket, consumer: socket.socket) -> None: ...
+
+
+class FaultyRelay(Relay):
+    """For AMQP."""
+
+    def __init__(self, faults: Mapping[int, Fault], *, confirms: bool) -> None:
+        """Listens at once; `confirms`: the publisher wants them."""
+        super().__init__(faults)
+        self._confirms = confirms
+        self.acknowledged_up_to = 0  # the highest delivery tag that the consumer has acknowledged
 
     def _read_acknowledgements(self, consumer: socket.socket) -> None:
         reader = FrameReader()
@@ -134,13 +162,7 @@ class FaultyRelay:
 
     @staticmethod
     def _encode_delivery(delivery_tag: int, header: bytes, body: bytes, fault: Fault | None) -> bytes:
-        if fault is Fault.CORRUPT:
-            body = body[:-1] + bytes([body[-1] ^ 1])
-        elif fault is Fault.SHORTEN:
-            body = body[:-1]
-        elif fault is Fault.MISROUTE:
-            key, rest = int.from_bytes(body[:8], "little"), body[8:]
-            body = (key ^ (7 << 48)).to_bytes(8, "little") + rest
+        body = spoil(body, fault)
         header = header[:4] + struct.pack(">Q", len(body)) + header[12:]
         redelivered = fault is Fault.REDELIVER
         deliver = DELIVER + b"\x01c" + struct.pack(">Q?", delivery_tag, redelivered) + b"\x00\x01q"

@@ -14,9 +14,9 @@ from broker.mqtt.endpoint import Endpoint
 from broker.mqtt.reasons import CONNACK_REASONS, DISCONNECT_REASONS
 from storage.memory_store import MemoryStore
 from tests.fuzz import script
-from tests.fuzz.conversations import method
+from tests.fuzz.visitor import AmqpVisitor
 from tests.support import mqtt_codec as codec
-from tests.support.in_process import BrokenBrokerError, Client, watched
+from tests.support.in_process import BrokenBrokerError, watched
 from tests.support.mqtt_codec import V5, V311, Filter
 from tests.support.mqtt_in_process import MqttClient, MqttInProcess
 
@@ -158,7 +158,7 @@ class Play:
         self.inside = inside
         self.versions = {script.CLIENT_A: version, script.CLIENT_B: V311 if version == V5 else V5, script.STRANGER: V5}
         self.clients: dict[int, Heard] = {}
-        self.amqp: Client | None = None
+        self.visitor = AmqpVisitor(inside)
 
     def step(self, kind: int, content: bytes) -> Seen:
         failed_before = self.inside.mqtt.counters.connections_failed
@@ -170,7 +170,7 @@ class Play:
             if lost is not None:
                 lost.client.lose()
         elif kind == script.OTHER:
-            self.hear_amqp(content)
+            self.visitor.hear(content)
         else:
             self.client(kind, content).client.hear(content)
         failed = self.inside.mqtt.counters.connections_failed > failed_before
@@ -195,23 +195,11 @@ class Play:
             heard.client.hear(codec.connect(version, "ab"[kind], clean=False, properties=properties))
         return heard
 
-    def hear_amqp(self, content: bytes) -> None:
-        if self.amqp is None or self.amqp.is_over:
-            if self.amqp is not None:
-                self.amqp.lose()
-            self.amqp = self.inside.connect()
-            self.amqp.hear(method(1, "channel.open"))
-        self.amqp.hear(content)
-        for each in self.amqp.talk():
-            if each.name == "channel.close" and not self.amqp.is_over:
-                self.amqp.hear(method(1, "channel.close-ok") + method(1, "channel.open"))
-
     def end(self) -> None:
         """Everybody is gone without a word."""
         for heard in self.clients.values():
             heard.client.lose()
-        if self.amqp is not None:
-            self.amqp.lose()
+        self.visitor.leave()
 
 
 def bystander(inside: MqttInProcess) -> None:

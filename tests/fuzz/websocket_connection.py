@@ -14,8 +14,8 @@ import msgpack
 
 from broker.websocket.closing import SENT
 from tests.fuzz import script
-from tests.fuzz.conversations import method
-from tests.support.in_process import BrokenBrokerError, Client, watched
+from tests.fuzz.visitor import AmqpVisitor
+from tests.support.in_process import BrokenBrokerError, watched
 from tests.support.websocket_frames import BINARY, CLOSE, PING, PONG, TEXT, Frame, frame, inflated, request
 from tests.support.websocket_in_process import WebSocketClient, WebSocketInProcess
 
@@ -126,7 +126,7 @@ class Play:
     def __init__(self, inside: WebSocketInProcess) -> None:
         self.inside = inside
         self.clients: dict[int, Heard] = {}
-        self.amqp: Client | None = None
+        self.visitor = AmqpVisitor(inside)
 
     def step(self, kind: int, content: bytes) -> Seen:
         if kind == script.WAIT:
@@ -136,7 +136,7 @@ class Play:
             if lost is not None:
                 lost.client.lose()
         elif kind == script.OTHER:
-            self.hear_amqp(content)
+            self.visitor.hear(content)
         else:
             self.client(kind, content).client.hear(content)
         seen: Seen = set()
@@ -157,23 +157,11 @@ class Play:
             heard.client.hear(request("/hubbub", Sec_WebSocket_Protocol=subprotocol) + hello(subprotocol))
         return heard
 
-    def hear_amqp(self, content: bytes) -> None:
-        if self.amqp is None or self.amqp.is_over:
-            if self.amqp is not None:
-                self.amqp.lose()
-            self.amqp = self.inside.connect()
-            self.amqp.hear(method(1, "channel.open"))
-        self.amqp.hear(content)
-        for each in self.amqp.talk():
-            if each.name == "channel.close" and not self.amqp.is_over:
-                self.amqp.hear(method(1, "channel.close-ok") + method(1, "channel.open"))
-
     def end(self) -> None:
         """Everybody is gone without a word."""
         for heard in self.clients.values():
             heard.client.lose()
-        if self.amqp is not None:
-            self.amqp.lose()
+        self.visitor.leave()
 
 
 def encoded(subprotocol: str, message: dict[str, Any]) -> bytes:
