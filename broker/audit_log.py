@@ -23,7 +23,7 @@ from broker.core.events import INTERNAL_USER, Event
 log = logging.getLogger("hubbub.audit")
 
 LOGIN = "user.authentication."
-CHANGES = ("user.", "permission.", "topic.", "vhost.", "policy.", "parameter.")
+CHANGES = ("user.", "permission.", "topic.", "vhost.", "policy.", "parameter.", "api.")
 OBJECTS = ("queue.", "exchange.", "binding.")
 WITHHELD = {"value", "password", "password_hash", "client_properties"}
 """Fields that may hold a secret: a parameter's value, such as a shovel's, has URLs with passwords."""

@@ -9,6 +9,7 @@ RabbitMQ lacks follow its manner), and in whose name something is done. Refuses 
     user.authentication          success, failure          permission                        created, deleted
     policy, parameter            set, cleared              vhost.limits, user.limits         set, cleared
     alarm                        set, cleared              mqtt.session                      created, deleted
+    api                          changed, refused: a request over HTTP that is to change something
 
 Invariants: messages are no events, so nothing here is on their way; while nobody listens `tell` is one look at an empty
 list; a listener that fails is logged, and disturbs neither the others nor what has happened. No field is a secret.

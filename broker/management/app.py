@@ -60,6 +60,7 @@ from broker.management.resources.traces import Traces
 from broker.management.resources.users import Users
 from broker.management.resources.vhosts import Vhosts
 from broker.management.scrapes import Scrapes
+from broker.management.told_requests import tell_what_comes_of
 
 Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -223,7 +224,7 @@ class Management:
         if not has_tag(user, MAY_LOG_IN):
             raise refused("Not management user")
         request[USER] = user
-        return await handler(request)
+        return await tell_what_comes_of(self.server.broker.events, request, peer, handler)
 
     @web.middleware
     async def _decided(self, request: web.Request, handler: Endpoint) -> web.StreamResponse:

@@ -6,11 +6,14 @@ import base64
 import json
 import re
 import signal
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pika
+import pika.exceptions
 import pytest
 
 from tests.support.entrances import ENTRANCES, RefusedError, enter, server_with_entrances
@@ -39,11 +42,11 @@ def lines(file: Path, **wanted: Any) -> list[dict[str, Any]]:
     return [line for line in told if wanted.items() <= line.items()]
 
 
-def call(broker: HubbubServer, method: str, path: str, body: object = None) -> None:
+def call(broker: HubbubServer, method: str, path: str, body: object = None, login: str = "guest:guest") -> None:
     data = json.dumps(body).encode() if body is not None else None
     url = f"http://{HOST}:{broker.settings['management.port']}/api/{path}"
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
-    request.add_header("Authorization", "Basic " + base64.b64encode(b"guest:guest").decode())
+    request.add_header("Authorization", "Basic " + base64.b64encode(login.encode()).decode())
     with urllib.request.urlopen(request, timeout=10):
         pass
 
@@ -75,6 +78,34 @@ def test_changes_are_told_with_who_made_them(broker: HubbubServer, file: Path) -
     for event in ("user.created", "permission.created", "policy.set", "parameter.set", "user.deleted"):
         assert eventually(lambda event=event: lines(file, event=event, by="guest")), event  # type: ignore[misc]
     assert lines(file, event="policy.set")[0]["definition"] == {"max-length": 10}
+
+
+def test_each_request_that_is_to_change_something_is_told_with_what_came_of_it(
+    broker: HubbubServer, file: Path
+) -> None:
+    connection = pika.BlockingConnection(pika.URLParameters(broker.url))
+    call(broker, "DELETE", "connections/username/guest")
+    with pytest.raises(pika.exceptions.AMQPError):
+        connection.process_data_events(time_limit=10)
+    call(broker, "POST", "hubbub/reload")
+    call(broker, "PUT", "users/looker", {"password": SECRETS[1], "tags": "monitoring"})
+    with pytest.raises(urllib.error.HTTPError):
+        call(broker, "PUT", "users/eve", {"password": SECRETS[1], "tags": ""}, login=f"looker:{SECRETS[1]}")
+    with pytest.raises(urllib.error.HTTPError):
+        call(broker, "PUT", "users/eve", {"password": SECRETS[1], "tags": 7})
+    call(broker, "GET", "users")
+
+    def told(**wanted: Any) -> list[tuple[Any, ...]]:
+        found = lines(file, **wanted)
+        return [(each["by"], each["peer_host"], each["path"], each["about"], each["status"]) for each in found]
+
+    closed = ("guest", HOST, "/api/connections/username/{user}", {"user": "guest"}, 204)
+    eventually(lambda: closed in told(event="api.changed", method="DELETE"))
+    assert ("guest", HOST, "/api/hubbub/reload", {}, 200) in told(event="api.changed")
+    refusals = eventually(lambda: len(told(event="api.refused")) == 2 and told(event="api.refused"))
+    path, about = "/api/users/{user}", {"user": "eve"}
+    assert refusals == [("looker", HOST, path, about, 401), ("guest", HOST, path, about, 400)]
+    assert not lines(file, method="GET")
 
 
 def test_after_sighup_a_new_file_is_written(broker: HubbubServer, file: Path) -> None:

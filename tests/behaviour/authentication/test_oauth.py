@@ -226,6 +226,21 @@ def test_an_mqtt_connection_ends_with_its_token(broker: HubbubServer, issuer: Au
     raw.close()
 
 
+def test_an_mqtt_3_connection_and_a_session_over_http_end_with_their_token(
+    broker: HubbubServer, issuer: AuthorizationServer
+) -> None:
+    """MQTT 3.1.1 has no word for it; the next request over HTTP, as of the web UI, is refused."""
+    short = token(issuer, exp=int(time.time()) + SHORT_S)
+    raw = MqttRaw((HOST, int(str(broker.settings["mqtt.port"]))), mqtt_codec.V311, timeout_s=SHORT_S + 5)
+    assert raw.connect(user="ann", password=short.encode()).reason == 0
+    assert whoami(broker, f"Bearer {short}")["name"] == "ann"
+
+    assert raw.until_closed() == []
+    with pytest.raises(RefusedError, match="401"):
+        whoami(broker, f"Bearer {short}")
+    raw.close()
+
+
 def test_auth_renews_an_mqtt_connection(broker: HubbubServer, issuer: AuthorizationServer) -> None:
     expires = int(time.time()) + SHORT_S
     raw = mqtt(broker, token(issuer, exp=expires, scope="hub.read:*/*/* hub.configure:*/*"))
