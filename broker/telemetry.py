@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from broker.authentication.backend import SetupError
 from broker.core.events import Event
 from broker.core.properties import header_value
+from broker.core.sieve import ContextSieve
 from broker.core.watch import MessageEvent, watch
 from broker.version import VERSION
 
@@ -61,6 +62,7 @@ class Spans:
         self.provider.add_span_processor(BatchSpanProcessor(exporter))
         self.tracer = self.provider.get_tracer("hubbub", VERSION)
         self.broker = broker
+        self.share = settings.share
         self.followed: OrderedDict[tuple[str, int], tuple[Any, int]] = OrderedDict()
         self.made = 0
         self.stopping: list[Callable[[], None]] = [broker.events.listen(self.hear_object)]
@@ -69,7 +71,7 @@ class Spans:
 
     def follow(self, vhost: VirtualHost) -> None:
         """Its messages, too."""
-        self.stopping.append(watch(vhost, lambda event: self.hear(vhost, event)))
+        self.stopping.append(watch(vhost, lambda event: self.hear(vhost, event), ContextSieve(self.share)))
 
     async def stop(self) -> None:
         """Send what is left; a collector that does not answer is not waited for beyond SENDING_S."""

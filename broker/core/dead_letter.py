@@ -33,6 +33,8 @@ from broker.core.properties import (
 
 REJECTED = "rejected"
 COUNT_MAX = 2**63 - 2
+HEADERS_FLAG = 0x20
+"""In the first octet of a property list (AMQP 0-9-1 §4.2.6.1): it has headers."""
 FIRST_DEATHS_REMEMBERED_MAX = 256
 """Tables that say the same of all who died alike within a second."""
 
@@ -68,7 +70,7 @@ def letter(message: Message, *, queue: str, reason: str, exchange: str, routing_
     expiration = decode_properties(raw).get("expiration") if message.expiration_ms >= 0 else None
     if expiration is not None:
         raw = replace_properties(raw, expiration=None)
-    if not message.has_headers:
+    if not raw[0] & HEADERS_FLAG:  # not Message.has_headers, which of MQTT's user properties knows nothing
         told = add_headers(raw, first_death(queue, reason, died_in, published_with, now_ms // 1000, expiration))
     else:
         keys = [text(published_with), *carbon_copies(raw)]

@@ -7,6 +7,7 @@ know only which of their own bindings match.
 from libc.stdint cimport uint64_t
 
 from broker.core.route_cache cimport Route, RouteCache
+from broker.core.sieve cimport Sieves
 from storage.records cimport message_t
 
 cdef enum:
@@ -29,7 +30,7 @@ cdef class Exchange:
     cdef bint ignores_routing_key           # fanout: one answer for all
     cdef bint depends_on_message            # headers, hashes: no answer is kept
     cdef bint delays                        # x-delayed-message
-    cdef public object watch                # watch.Watch, told what is published here; None: nobody is
+    cdef public Sieves watch                # watch.Watch, told what is published here; None: nobody is
 
     cdef readonly uint64_t published_in     # messages published here
     cdef uint64_t published_bytes           # … and the sum of their bodies

@@ -8,6 +8,7 @@ from broker.core.properties cimport (
     PROPERTY_HEADERS, properties_scan, properties_t, table_value,
 )
 from broker.core.route_cache cimport Route, RouteCache, cached_t
+from broker.core.sieve cimport PUBLISHED
 from broker.core.target cimport ROUTED, STORED, Target
 from storage.octets cimport same_bytes
 from storage.records cimport (
@@ -215,16 +216,24 @@ cdef inline void count_size(Exchange exchange, uint64_t size) noexcept:
 
 
 cdef int publish_watched(Exchange exchange, message_t* message) except -1:
-    """Somebody wants to hear of it: what has no queue says itself whether it was handed out."""
-    cdef Message view = message_view(message)
+    """Somebody may want to hear of it: then what has no queue says itself whether it was handed out."""
+    cdef int outcome = 0
     cdef Route route
     if message.flags & MESSAGE_HAS_HEADERS and (exchange.delays or has_carbon_copies(message)):
-        return exchange.publish_special(view)
+        return exchange.publish_special(message_view(message))
     route = exchange.route(message)
-    exchange.count_routed(route.count)
+    exchange.published_out += route.count
     message.fanned_out = route.count > 1
-    exchange.watch.published(exchange, view, route.targets)
-    return watched_accept(exchange.watch, view, route.targets)
+    if exchange.watch.lets(PUBLISHED, message, None, 0, 0, route.targets, None):
+        view = message_view(message)
+        exchange.watch.published(exchange, view, route.targets)
+        outcome = watched_accept(exchange.watch, view, route.targets)
+    else:
+        for target in route.targets:
+            outcome |= (<Target>target).accept(message)
+    if route.count == 0:
+        exchange.unroutable += 1
+    return outcome
 
 
 cdef int watched_accept(watch, Message message, list targets) except -1:

@@ -22,6 +22,7 @@ from broker.core.dead_letter import carbon_copies, text
 from broker.core.errors import CoreError
 from broker.core.message import Message
 from broker.core.properties import encode_properties
+from broker.core.sieve import BoundSieve
 from broker.core.watch import MessageEvent, watch
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ class Firehose:
         self.waiting_bytes = 0
         self.published = 0
         self.dropped = 0
-        self.stop = watch(vhost, self.hear)
+        trace_exchange = vhost.exchanges[TRACE_EXCHANGE]
+        self.stop = watch(vhost, self.hear, BoundSieve(NAME, trace_exchange.bindings))
 
     def hear(self, event: MessageEvent) -> None:
         """Something has happened to a message."""
@@ -53,7 +55,7 @@ class Firehose:
         if message is None or event.name not in PREFIXES or message.exchange == NAME:
             return
         if not self.vhost.exchanges[TRACE_EXCHANGE].bindings:
-            return
+            return  # another listener's sieve has let it through
         if len(self.waiting) >= WAITING_MAX or self.waiting_bytes + message.body_size > BYTES_MAX:
             self.dropped += 1
             return

@@ -5,6 +5,7 @@ from broker.core.expiry cimport drop_expired
 from broker.core.message cimport message_view
 from broker.core.queue cimport Queue
 from broker.core.ready cimport ReadyList
+from broker.core.sieve cimport ENQUEUED, TURNED_AWAY
 from broker.core.target cimport REFUSED, ROUTED
 from storage.records cimport MESSAGE_PERSISTENT, message_t
 
@@ -29,7 +30,8 @@ cdef int turn_away(Queue queue, message_t* message) except -1:
         else:
             queue.ledger.refused_maxlen += 1
             outcome = REFUSED
-    if queue.watch is not None:
+    if queue.watch is not None and queue.watch.lets(
+            TURNED_AWAY if outcome else ENQUEUED, message, queue.name_bytes, queue.store_id, 0, None, None):
         if outcome:
             queue.watch.turned_away(queue, message_view(message), reason, outcome == REFUSED)
         else:

@@ -17,6 +17,7 @@ from broker.core.delivery_counts cimport DeliveryCounts
 from broker.core.entry cimport entry_t
 from broker.core.ledger cimport ledger_t
 from broker.core.ready cimport ReadyList
+from broker.core.sieve cimport Sieves
 from broker.core.target cimport Consumer, Target
 from storage.interface cimport Store
 from storage.records cimport message_t
@@ -62,7 +63,7 @@ cdef class Queue(Target):
     cdef uint32_t delivery_limit                # 2**32 - 1: none
     cdef bint is_limited                        # a length, or `drops_transient_offline`
     cdef bint is_checked                        # … or a watch: `turn_away` has to be asked
-    cdef object watch                           # watch.Watch, told what happens to messages here; None: nobody is
+    cdef Sieves watch                           # watch.Watch, told what happens to messages here; None: nobody is
     cdef public bint serves_sessions            # an MQTT session's, or a shared subscription's: counted apart
     cdef public bint drops_transient_offline    # transient ones do not wait for credit; then `change`
     cdef readonly bint counts_deliveries        # x-delivery-count goes with what comes again, and outlives a restart

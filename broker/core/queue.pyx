@@ -13,6 +13,7 @@ from broker.core.ledger cimport ledger_unaccounted
 from broker.core.message cimport message_view
 from broker.core.overflow cimport OVERFLOW_DROP_HEAD, drop_overflow, total_bytes, turn_away
 from broker.core.ready cimport ReadyList
+from broker.core.sieve cimport DELIVERED, LEFT, REQUEUED
 from broker.core.target cimport ROUTED, STORED, Consumer, Target
 from storage.interface cimport SLOT_DURABLE, SLOT_REDELIVERED, Store
 from storage.records cimport MESSAGE_PERSISTENT, message_ref, message_t, message_unref
@@ -98,7 +99,7 @@ cdef class Queue(Target):
         if self.consumers.has_no_local and self.exclusive_owner is not None and self.consumers.all_refuse(message):
             self.ledger.accepted += 1
             self.ledger.dropped_no_local += 1
-            if self.watch is not None:
+            if self.watch is not None and is_heard(self, LEFT, message, 0, None):
                 self.watch.left(self, message_view(message), self.next_position, "no_local")
             return ROUTED
         if self.ready_count == 0 and not self.nobody_has_credit and hand_through(self, message):
@@ -206,7 +207,7 @@ cdef class Queue(Target):
         return 0
 
     cdef int hand_over(self, Consumer consumer, entry_t* entry) except -1:
-        if self.watch is not None:
+        if self.watch is not None and is_heard(self, DELIVERED, entry.message, entry.position, consumer):
             self.watch.delivered(self, consumer, message_view(entry.message), entry.position,
                                  entry.flags & ENTRY_REDELIVERED != 0, consumer.no_ack)
         if entry.position > self.delivered_up_to:
@@ -243,7 +244,7 @@ cdef class Queue(Target):
             self.delivered_up_to = entry.position
         if entry.flags & ENTRY_REDELIVERED:
             self.ledger.redelivered += 1
-        if self.watch is not None:
+        if self.watch is not None and is_heard(self, DELIVERED, entry.message, entry.position, who):
             self.watch.delivered(self, who, message_view(entry.message), entry.position,
                                  entry.flags & ENTRY_REDELIVERED != 0, no_ack)
         if no_ack:
@@ -263,7 +264,7 @@ cdef class Queue(Target):
         self.unacked_count -= 1
         self.unacked_bytes -= entry.message.body_size
         if outcome == COMPLETE or self.deleted:
-            if self.watch is not None:
+            if self.watch is not None and is_heard(self, LEFT, entry.message, entry.position, None):
                 self.watch.left(self, message_view(entry.message), entry.position, "acknowledged")
             self.ledger.acknowledged += 1
             if entry.segment:
@@ -286,7 +287,7 @@ cdef class Queue(Target):
 
     cdef int dead_letter(self, entry_t* entry, str reason) except -1:
         """Takes over an entry that leaves unconsumed: to the dead-letter exchange, if there is one, or nowhere."""
-        if self.watch is not None:
+        if self.watch is not None and is_heard(self, LEFT, entry.message, entry.position, None):
             self.watch.left(self, message_view(entry.message), entry.position, reason)
         if self.settings.dead_letter_exchange is not None and not self.deleted:
             self.ledger.dead_lettered += 1
@@ -396,6 +397,11 @@ cdef class Queue(Target):
         return {**counts, "unaccounted": ledger_unaccounted(&self.ledger, self.ready_count, self.unacked_count)}
 
 
+cdef inline bint is_heard(Queue queue, uint32_t event, message_t* message, uint64_t position, object taker) except -1:
+    """Whether somebody wants to hear that this happens to a message here."""
+    return queue.watch.lets(event, message, queue.name_bytes, queue.store_id, position, None, taker)
+
+
 cdef inline bint hand_through(Queue queue, message_t* message) except -1:
     """The shortest way: an empty queue and one consumer that does not acknowledge. The delivery settles the message."""
     cdef PyObject* consumers = <PyObject*>queue.consumers           # borrowed: nothing here can end it
@@ -411,7 +417,7 @@ cdef inline bint hand_through(Queue queue, message_t* message) except -1:
     queue.ledger.delivered_no_ack += 1
     queue.delivered_up_to = queue.next_position
     queue.next_position += 1
-    if queue.watch is not None:
+    if queue.watch is not None and is_heard(queue, DELIVERED, message, 0, <Consumer>consumer):
         queue.watch.delivered(queue, <Consumer>consumer, message_view(message), queue.delivered_up_to, False, True)
     entry.message = message
     entry.segment = 0
@@ -448,7 +454,7 @@ cdef int give_back(Queue queue, entry_t* entry) except -1:
     queue.ledger.requeued += 1
     if queue.counts_deliveries:
         queue.delivery_counts.note(entry)
-    if queue.watch is not None:
+    if queue.watch is not None and is_heard(queue, REQUEUED, entry.message, entry.position, None):
         queue.watch.requeued(queue, message_view(entry.message), entry.position)
     level = queue.ready
     if level is None:

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from broker.core.errors import LimitExceeded, PreconditionFailed
 from broker.core.route_cache import matches
-from broker.core.watch import MessageEvent, Watch, watch
+from broker.core.sieve import Sieve, TraceSieve
+from broker.core.watch import MessageEvent, Watch, Who, watch, who
 
 if TYPE_CHECKING:
     from broker.core.broker import Broker
@@ -58,6 +59,24 @@ class Filter:
             and (self.binding_key is None or matches(self.binding_key, message.routing_key))
         )
 
+    def sieve(self, vhost: VirtualHost) -> Sieve:
+        """What lets through at least what is chosen."""
+        of_people = self.user is not None or self.client is not None
+
+        def wants(about: Who) -> bool:
+            return (self.user is None or self.user == about.user) and (
+                self.client is None or self.client in (about.client_id, about.connection)
+            )
+
+        return TraceSieve(
+            exchange=None if self.exchange is None else self.exchange.encode(),
+            queue=None if self.queue is None else self.queue.encode(),
+            binding_key=self.binding_key,
+            by_publisher=(lambda message: wants(vhost.watch.publisher_of(message))) if of_people else None,
+            by_taker=(lambda taker: wants(who(taker))) if of_people else None,
+            clock=vhost.clock,
+        )
+
 
 class Trace:
     """One of them. It runs from its making on."""
@@ -76,7 +95,7 @@ class Trace:
         self.passed_over = 0
         """Messages that the filter chose when as many as may be were followed."""
         self.running = True
-        self._unwatch = watch(vhost, self.hear)
+        self._unwatch = watch(vhost, self.hear, wanted.sieve(vhost))
         self.watch: Watch = vhost.watch
         self._timer = vhost.clock.call_at(self.ends_ms, self.stop)
 

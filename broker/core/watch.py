@@ -9,6 +9,8 @@ Owns the words for it and who is named as having done it. Refuses to know what l
     refused     a full queue has not taken it                            dead-lettered it is routed once more
     purged      a queue was emptied; no single message is named
 
+What a listener does not want to hear of costs no Python: its sieve (`core.sieve`) is asked before.
+
 Invariants: while nobody watches, an exchange and a queue have None for their watch, and a message costs one look at
 that; a listener that fails is logged, and disturbs neither the others nor the message. A mark outlives a message's stay
 on disk (by its queue and position there), but not a restart.
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from broker.core.events import ACTING_USER, INTERNAL_USER, connection_name, name_of
 from broker.core.exchange import accept_all
+from broker.core.sieve import Sieve, Sieves
 
 if TYPE_CHECKING:
     from broker.core.exchange import Exchange
@@ -76,19 +79,19 @@ class MessageEvent(NamedTuple):
 Listener = Callable[[MessageEvent], None]
 
 
-class Watch:
+class Watch(Sieves):
     """Of one vhost, while somebody listens. Exchanges and queues call it; see the words above."""
 
     def __init__(self, vhost: VirtualHost) -> None:
+        super().__init__()
         self.vhost = vhost
-        self.listeners: tuple[Listener, ...] = ()
-        self.positions: dict[tuple[int, int], int] = {}
+        self.listeners: tuple[tuple[Listener, Sieve], ...] = ()
         self.publishers: dict[int, Any] = {}
 
     def tell(self, name: str, message: Message | None, **fields: Any) -> None:
         """It has happened."""
         event = MessageEvent(name, self.vhost.clock.now_ms, message, **fields)
-        for listener in self.listeners:
+        for listener, _ in self.listeners:
             try:
                 listener(event)
             except Exception:
@@ -186,19 +189,29 @@ class Watch:
         return message.mark
 
 
-def watch(vhost: VirtualHost, listener: Listener) -> Callable[[], None]:
-    """From now on the listener hears everything that happens to the vhost's messages; what comes back ends that."""
+def watch(vhost: VirtualHost, listener: Listener, sieve: Sieve | None = None) -> Callable[[], None]:
+    """From now on the listener hears what happens to the vhost's messages; what comes back ends that.
+
+    `sieve`: what it wants to hear of; it hears more where others listen, too. None: everything.
+    """
     if vhost.watch is None:
         set_watch(vhost, Watch(vhost))
     watching: Watch = vhost.watch
-    watching.listeners = (*watching.listeners, listener)
+    pair = (listener, Sieve() if sieve is None else sieve)
+    listen(watching, (*watching.listeners, pair))
 
     def stop() -> None:
-        watching.listeners = tuple(each for each in watching.listeners if each is not listener)
+        listen(watching, tuple(each for each in watching.listeners if each is not pair))
         if not watching.listeners and vhost.watch is watching:
             set_watch(vhost, None)
 
     return stop
+
+
+def listen(watching: Watch, listeners: tuple[tuple[Listener, Sieve], ...]) -> None:
+    """These are told from now on, and their sieves asked."""
+    watching.listeners = listeners
+    watching.set_sieves([sieve for _, sieve in listeners])
 
 
 def set_watch(vhost: VirtualHost, watching: Watch | None) -> None:

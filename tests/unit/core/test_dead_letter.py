@@ -8,6 +8,7 @@ from broker.core import dead_letter
 from broker.core.message import Message
 from broker.core.properties import decode_properties, encode_properties, replace_headers
 from tests.oracles import field_table
+from tests.support.mqtt_peer import MqttPeers
 
 NOW_MS = 1_700_000_000_999
 
@@ -209,3 +210,17 @@ def test_a_queue_is_in_its_own_cycle_where_nobody_rejected_the_message_since(dea
 def test_what_a_client_made_up_is_no_automatic_cycle(garbage):
     raw = replace_headers(b"\0\0", {"x-death": garbage})
     assert not dead_letter.would_cycle(raw, "a")
+
+
+def test_headers_that_the_core_does_not_look_at_go_with_the_letter(core, peer):
+    """MQTT's user properties: a message whose flags deny that it has headers."""
+    writer = MqttPeers(core).enter("writer")
+    peer.declare("dead")
+    peer.declare("q", dead_letter_exchange="", dead_letter_routing_key="dead")
+    peer.call("queue.bind", queue="q", exchange="amq.topic", routing_key="a.b")
+    writer.publish("a/b", properties={"user": [("tenant", "7")]})
+    peer.consume("q")
+    peer.send("basic.reject", delivery_tag=1, requeue=False)
+    found = peer.get("dead")
+    assert found.properties["headers"]["tenant"] == "7"
+    assert found.properties["headers"]["x-first-death-queue"] == "q"
