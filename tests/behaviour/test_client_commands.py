@@ -112,6 +112,23 @@ def test_perf_says_how_fast_it_goes_and_leaves_nothing_behind(broker: HubbubServ
     assert "hubbub-perf" not in run(broker, "list", "queues")
 
 
+@pytest.mark.parametrize("qos", ["0", "1"])
+def test_perf_over_mqtt(broker: HubbubServer, qos: str) -> None:
+    words = ("perf", "--protocol", "mqtt", "--seconds", "0.3", "--qos", qos, "--window", "500", "--json")
+    figures = json.loads(run(broker, *words, "--consumers", "2", "--size", "200"))
+
+    assert figures["consumed"] > 0
+    assert qos == "0" or figures["consumed"] == 2 * figures["confirmed"]
+    assert 0 < figures["latency_ms"]["p50"] <= figures["latency_ms"]["p99"] <= figures["latency_ms"]["max"]
+
+
+def test_perf_says_what_mqtt_refuses(broker: HubbubServer) -> None:
+    words = ("perf", "--protocol", "mqtt", "--seconds", "0.1", "--vhost", "other", "--user", "tester2")
+    run(broker, "user", "add", "tester2", "--tag", "administrator", "--new-password", "guest")
+
+    assert "CONNACK" in run(broker, *words, status=1)
+
+
 def test_perf_says_what_is_refused(broker: HubbubServer) -> None:
     run(broker, "vhost", "add", "closed")
     run(broker, "user", "add", "tester", "--tag", "administrator", "--new-password", "secret")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,10 @@ class Publisher(threading.Thread):
         self.refused_connects: list[str] = []
         self.farewells: list[str] = []
         self.enough = threading.Event()
+
+    def wait_for_more(self) -> None:
+        so_far = len(self.confirmed)
+        eventually(lambda: len(self.confirmed) > so_far + 100)
 
     def run(self) -> None:
         number = 0
@@ -83,6 +88,10 @@ def balanced(brokers: list[HubbubServer], port: int) -> list[str]:
     ]  # fmt: skip
 
 
+def is_up_again(broker: HubbubServer) -> bool:
+    return broker.log.count("is ready") == 2
+
+
 def channel_of(broker: HubbubServer) -> tuple[Any, Any]:
     """A connection to it, past the balancer, and its channel."""
     connection = pika.BlockingConnection(pika.URLParameters(broker.url))
@@ -100,17 +109,15 @@ def test_a_rolling_restart_behind_a_balancer_loses_nothing(tmp_path: Path, broke
         publisher = Publisher(port)
         publisher.start()
         for each in brokers:
-            so_far = len(publisher.confirmed)
-            eventually(lambda so_far=so_far: len(publisher.confirmed) > so_far + 100)
+            publisher.wait_for_more()
             url = f"http://{HOST}:{each.settings['management.port']}"
             done = CliRunner().invoke(main, ["drain", "--after", "1", "--url", url])
             assert done.exit_code == 0, done.output
             assert each.process is not None
             assert each.process.wait(30) == 0
-            so_far = len(publisher.confirmed)
-            eventually(lambda so_far=so_far: len(publisher.confirmed) > so_far + 100)
+            publisher.wait_for_more()
             each.start()
-            eventually(lambda each=each: each.log.count("is ready") == 2)
+            eventually(partial(is_up_again, each))
         publisher.enough.set()
         publisher.join(30)
 
