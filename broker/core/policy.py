@@ -91,6 +91,8 @@ class Policy:
         if apply_to not in APPLY_TO:
             sentence = f"apply-to '{apply_to}' unrecognised; should be one of {', '.join(APPLY_TO)}"
             raise PreconditionFailed(words.failed(sentence))
+        if abs(priority) >= 1 << 63:
+            raise PreconditionFailed("Validation failed\n\npriority should be an integer of 64 bits")
         check_definition(self.definition, operator)
 
     def applies_to_queue(self, name: str, queue_type: str) -> bool:

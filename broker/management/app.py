@@ -27,7 +27,7 @@ from broker.core.undecided import Undecided
 from broker.management.asked import ADMINISTRATOR, MAY_LOG_IN, USER, body_of, field, has_tag, refuse_forms, require
 from broker.management.observed import ObservedServer
 from broker.management.page import PageFiles
-from broker.management.proxied import Through, serve_proxied
+from broker.management.proxied import CONNECTION, Through, serve_proxied
 from broker.management.rates import Rates
 from broker.management.reference import Reference
 from broker.management.replies import (
@@ -60,6 +60,7 @@ from broker.management.resources.traces import Traces
 from broker.management.resources.users import Users
 from broker.management.resources.vhosts import Vhosts
 from broker.management.scrapes import Scrapes
+from broker.management.silence import Silence
 from broker.management.told_requests import tell_what_comes_of
 
 Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -101,13 +102,21 @@ class Management:
         self, make: Callable[[], web.Application], listener: Listening, through: Through | None = None
     ) -> Callable[[], Awaitable[None]]:
         """Serve on a bound socket; what comes back stops it. `through`: who accepts instead, and knows the clients."""
-        runner = web.AppRunner(make(), access_log=None, logger=request_log(), shutdown_timeout=1.0)
+        application, silence = make(), Silence()
+        application.middlewares.insert(0, silence.notice)
+        runner = web.AppRunner(application, logger=request_log(), shutdown_timeout=1.0, **CONNECTION)
         await runner.setup()
+        silence.watch(runner.server)
         if through is None:
             await web.SockSite(runner, listener.listening, ssl_context=listener.tls).start()
         else:
             through(partial(serve_proxied, runner, listener.tls))
-        return runner.cleanup
+
+        async def stop() -> None:
+            silence.stop()
+            await runner.cleanup()
+
+        return stop
 
     def api(self) -> web.Application:
         """Port 15672: `/`, `/api`, `/health`, `/metrics`."""

@@ -34,10 +34,12 @@ MISSING: Any = object()
 
 
 def refuse_forms(request: web.Request) -> None:
-    """415 for a POST that a form of any other page could send with the operator's login.
+    """415 for what is compressed, and for a POST that a form of any other page could send with the operator's login.
 
     A browser names its page (Origin) and lets no foreign page send JSON without asking first (CORS); nothing allows it.
     """
+    if "Content-Encoding" in request.headers:
+        raise ApiError(415, "unsupported_media_type", "expected a body that is not compressed")
     if request.method == "POST" and "Origin" in request.headers and request.content_type != "application/json":
         raise ApiError(415, "unsupported_media_type", "expected application/json from a browser")
 
@@ -111,7 +113,7 @@ async def text_of(request: web.Request, word: str = NOT_JSON) -> str:
         text = await request.text()
     except (ValueError, LookupError) as error:  # not UTF-8, no such charset
         raise bad_request(word, str(error)) from None
-    return text if text.strip() else "{}"
+    return text if text and not text.isspace() else "{}"
 
 
 def decoded(text: str | msgspec.Raw, shape: Any = Any, word: str = NOT_JSON) -> Any:

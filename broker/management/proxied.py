@@ -18,6 +18,9 @@ from broker.management.request_log import request_log
 Through = Callable[[Callable[[socket.socket, str], Awaitable[None]]], None]
 """Is given what serves a socket, and the client's `192.0.2.1:50000`."""
 
+CONNECTION: dict[str, Any] = {"access_log": None, "auto_decompress": False}
+"""How every connection of a port is served. Nothing is unpacked: 300 KB may be 300 MB."""
+
 
 class ProxiedRequests(web.RequestHandler):
     """The requests of one connection."""
@@ -26,8 +29,7 @@ class ProxiedRequests(web.RequestHandler):
 
     def __init__(self, served: Any, client: str) -> None:
         """`served`: the runner's server."""
-        unlogged: Any = None
-        super().__init__(served, loop=asyncio.get_running_loop(), access_log=unlogged, logger=request_log())
+        super().__init__(served, loop=asyncio.get_running_loop(), logger=request_log(), **CONNECTION)
         host, _, port = client.rpartition(":")
         self.client = (host.strip("[]"), int(port))
 

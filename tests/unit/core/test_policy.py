@@ -191,3 +191,8 @@ def test_a_pattern_without_end_applies_to_nothing_and_keeps_nobody_waiting(vhost
     vhost.policies.put(policy("p", "^(a|aa)+$", max_length=1))
 
     assert queue.settings.max_length is None
+
+
+def test_a_priority_that_cannot_be_kept_is_refused():
+    with pytest.raises(PreconditionFailed, match="priority should be"):
+        policy("p", priority=1 << 63, max_length=1)
