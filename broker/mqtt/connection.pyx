@@ -13,7 +13,8 @@ from broker.mqtt.codec cimport (
 )
 from broker.mqtt.endpoint cimport Endpoint
 from broker.mqtt.incoming cimport IS_DROPPED, PAYLOAD_IS_TEXT, Incoming, is_text, raise_publish
-from broker.mqtt.session cimport Session, has_received
+from broker.mqtt.session cimport Session
+from broker.mqtt.under_way cimport has_received
 from broker.mqtt.traffic cimport see
 
 from broker.core.undecided import Undecided

@@ -2,7 +2,7 @@
 
 import cython
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint64_t
 
 from broker.mqtt.admission cimport ConnectRate
 from broker.mqtt.client cimport Client
@@ -32,10 +32,10 @@ cdef class Endpoint:
     cdef readonly str vhost_name
     cdef readonly str anonymous
     cdef readonly str anonymous_user
-    cdef readonly uint32_t server_keep_alive_s
-    cdef readonly uint32_t receive_maximum
-    cdef readonly uint32_t inflight_max
-    cdef readonly uint32_t topic_alias_maximum
+    cdef readonly Py_ssize_t server_keep_alive_s
+    cdef readonly Py_ssize_t receive_maximum
+    cdef readonly Py_ssize_t inflight_max
+    cdef readonly Py_ssize_t topic_alias_maximum
     cdef readonly size_t message_bytes_max
     cdef readonly size_t control_bytes_max
     cdef readonly uint64_t open_batch_bytes_max

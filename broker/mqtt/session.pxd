@@ -1,11 +1,12 @@
-"""The hot half of a session: what its subscriptions get on its way out, and QoS 2's memory of what came in.
+"""The hot half of a session: what its subscriptions get, on its way out.
 
     Exchange ─▶ Match.accept ─┬─ QoS 0 ─▶ PUBLISH, or dropped and counted
                               └─ QoS 1, 2 ─▶ Queue ─▶ SessionConsumer.deliver ─▶ PUBLISH, Inflight ─▶ PUBACK …
 
 A session is what an exchange's bindings point to; asked once per topic, it answers with a Match, so that overlapping
 subscriptions deliver once [MQTT-3.3.4-2]. Messages of QoS 1 and 2 wait in a core queue, whose only consumer it is.
-`sessions` is the cold half: names, take-over, expiry, the store.
+`under_way` is the part of it that remembers packet identifiers; `sessions` is the cold half: names, take-over, expiry,
+the store.
 
 Invariants: `output` is None exactly while nobody is connected; a packet identifier in flight is used once; identifiers
 of the session's own queue follow from the message's position, so that after a crash it comes again with the same one.
@@ -16,28 +17,20 @@ from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 from broker.core.clock cimport Clock
 from broker.core.message cimport MESSAGE_PERSISTENT, MESSAGE_QOS2, message_t
-from broker.core.publisher cimport Contributor, Store, Waiter
-from broker.core.queue cimport Queue
+from broker.core.publisher cimport Waiter
 from broker.core.target cimport Consumer, Target
-from broker.mqtt.counters cimport Counters
-from broker.mqtt.inflight cimport Inflight
 from broker.mqtt.packet_cache cimport PacketCache
-from broker.mqtt.packet_ids cimport PacketIds
-from broker.mqtt.traffic cimport Traffic
+from broker.mqtt.under_way cimport UnderWay
 from broker.wire.output cimport Output
 
 cdef enum:
     OWN_IDS = 32767                 # packet identifiers 1 … 32767 are those of the session's own queue
-    SHARED_ID_FIRST = 32768
 
-cdef class Session(Target):
+
+cdef class Session(UnderWay):
     cdef readonly str client_id
     cdef readonly object vhost
-    cdef readonly object sessions               # sessions.Sessions
     cdef Clock clock
-    cdef Store store
-    cdef readonly Counters counters
-    cdef Traffic traffic                        # of the version that the client speaks, or spoke last
     cdef PacketCache cache
     cdef public dict subscriptions              # subscriptions.Held by binding key; shared ones by (group, binding key)
     cdef public object expiry_interval_s        # 0: it ends with the connection; None: never
@@ -62,14 +55,7 @@ cdef class Session(Target):
     cdef dict aliases                           # topic alias by routing key: ours, towards the client
 
     # deliveries
-    cdef readonly Queue queue                   # the session's own; None until a subscription needs it
     cdef Consumer consumer                      # SessionConsumer at it
-    cdef public list shares                     # SessionConsumer of each shared subscription; None: none
-    cdef Inflight inflight                      # of the own queue
-    cdef Inflight shared_inflight               # of shared ones: their identifiers begin with 32768
-    cdef uint16_t shared_id                     # the one given last
-    cdef public list released                   # while nobody is connected: identifiers whose PUBREL is owed
-    cdef bint owes_wake                         # settled something since: its queues may go on
     cdef bint queues_qos0                       # QoS 0 waits for a client that is away, too
     cdef Match match                            # the last answer: mostly the next one, too
     cdef uint32_t qos_counts[3]                 # subscriptions by their QoS
@@ -79,27 +65,16 @@ cdef class Session(Target):
     cdef public uint64_t position_ceiling       # written down: positions below it may have named a packet identifier
     cdef Waiter waiting                         # SentWhenStored; None: no QoS 2 delivery waits for the disk
 
-    cdef readonly PacketIds received            # QoS 2 towards the broker: taken and not yet released; None: none ever
-    cdef DurableState state                     # None where nothing is written down
-
     cpdef attach(self, connection, int version, size_t packet_bytes_max, uint32_t window, uint16_t alias_max,
                  bint keeps_retain)
     cpdef resume(self, connection)
     cpdef detach(self)
     cpdef end(self)
-    cpdef wake_all(self)
     cdef bint has_room(self) noexcept
     cdef int send_pubrel(self, uint16_t packet_id) except -1
     # Writes a PUBLISH. False: it is larger than the client takes.
     cdef bint send(self, message_t* message, int qos, uint16_t packet_id, bint is_dup, Match options,
                    int64_t expires_at_ms) except -1
-    cdef int on_puback(self, uint16_t packet_id, bint failed) except -1
-    # QoS 2: True where PUBREL is to be sent.
-    cdef bint on_pubrec(self, uint16_t packet_id, bint failed) except -1
-    cdef bint on_pubcomp(self, uint16_t packet_id) except -1
-    cdef int wake(self) except -1
-    cdef int note_received(self, uint16_t packet_id, bint is_received) except -1
-    cdef int state_changed(self) except -1
 
 
 cdef class Match(Target):
@@ -109,11 +84,6 @@ cdef class Match(Target):
     cdef readonly bint no_local
     cdef readonly bint retain_as_published
     cdef readonly bytes identifiers             # subscription identifiers, encoded as properties
-
-
-cdef class DurableState(Contributor):
-    """Has the session written down, once per batch in which it changed."""
-    cdef Session session
 
 
 cdef inline int message_qos(message_t* message) noexcept:
@@ -128,7 +98,3 @@ cdef inline bint is_uniform(Session session) noexcept:
 
 cdef inline int uniform_qos(Session session) noexcept:
     return 1 if session.qos_counts[1] else 0 if session.qos_counts[0] else 2
-
-
-cdef inline bint has_received(Session session, uint16_t packet_id) noexcept:
-    return session.received is not None and session.received.has(packet_id)

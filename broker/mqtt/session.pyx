@@ -8,15 +8,16 @@ from broker.core.message cimport (
     MESSAGE_HAS_HEADERS, MESSAGE_RETAIN, MESSAGE_RETAINED, Message, copy_bytes, message_properties,
     message_routing_key, message_t,
 )
-from broker.core.queue cimport COMPLETE, DISCARD, Queue
+from broker.core.queue cimport Queue
 from broker.core.target cimport ROUTED, Consumer, Target
 from broker.mqtt.codec cimport (
     FLAG_DUP, PUBLISH, PUBREL, delivery_t, load16, publish_size, put_publish, store16, store32,
 )
-from broker.mqtt.inflight cimport RELEASED, SENT_QOS1, WAITING, Inflight, place_t
+from broker.mqtt.inflight cimport RELEASED, Inflight
 from broker.mqtt.packet_cache cimport CACHED_BODY_MAX, packet_t
 from broker.mqtt.naming cimport Unnameable, names_topic
 from broker.mqtt.traffic cimport count_sent
+from broker.mqtt.under_way cimport UnderWay
 from broker.wire.output cimport Output, output_full, output_room, output_written
 
 from broker.mqtt.naming import is_topic_key
@@ -57,18 +58,7 @@ cdef class Match(Target):
         return -1 if min(self.qos, message_qos(message.message)) else <int64_t>self.session.delivered
 
 
-cdef class DurableState(Contributor):
-    """Has the session written down."""
-
-    def __init__(self, Session session):
-        self.session = session
-
-    cdef int contribute(self) except -1:
-        self.session.sessions.write_state(self.session)
-        return 0
-
-
-cdef class Session(Target):
+cdef class Session(UnderWay):
     """A client's subscriptions and what it is owed, connected or not."""
 
     def __init__(self, sessions, vhost, str client_id):
@@ -245,12 +235,6 @@ cdef class Session(Target):
         elif self.shares is not None and consumer in self.shares:
             self.shares.remove(consumer)
 
-    def keep_state(self):
-        """From now on what changes is written down with the batch."""
-        if self.state is None:
-            self.state = DurableState(self)
-        self.state_changed()
-
     # ── deliveries ────────────────────────────────────────────────────────────────────────────────────────────────
 
     cdef bint has_room(self) noexcept:
@@ -330,104 +314,6 @@ cdef class Session(Target):
             self.counters.packets_sent += 1
         return 0
 
-    # ── … and their end ───────────────────────────────────────────────────────────────────────────────────────────
-
-    cdef int on_puback(self, uint16_t packet_id, bint failed) except -1:
-        cdef Inflight inflight = self.inflight if packet_id < SHARED_ID_FIRST else self.shared_inflight
-        cdef place_t* place = inflight.find(packet_id) if inflight is not None else NULL
-        if place == NULL or place.state != SENT_QOS1:
-            return 0
-        if failed:
-            self.counters.refused_by_receiver += 1
-        inflight.settle(place, DISCARD if failed else COMPLETE)
-        remove(inflight, packet_id)
-        self.traffic.acknowledged += 1
-        self.owes_wake = True
-        return 0
-
-    cdef bint on_pubrec(self, uint16_t packet_id, bint failed) except -1:
-        cdef Inflight inflight = self.inflight if packet_id < SHARED_ID_FIRST else self.shared_inflight
-        cdef place_t* place = inflight.find(packet_id) if inflight is not None else NULL
-        if place == NULL or place.state == SENT_QOS1 or place.state == WAITING:
-            return False
-        if place.state == RELEASED:
-            return not failed
-        place.state = RELEASED
-        inflight.settle(place, DISCARD if failed else COMPLETE)
-        if failed:
-            self.counters.refused_by_receiver += 1
-            remove(inflight, packet_id)
-            self.owes_wake = True
-            return False
-        self.state_changed()
-        return True
-
-    cdef bint on_pubcomp(self, uint16_t packet_id) except -1:
-        cdef Inflight inflight = self.inflight if packet_id < SHARED_ID_FIRST else self.shared_inflight
-        cdef place_t* place = inflight.find(packet_id) if inflight is not None else NULL
-        if place == NULL or place.state != RELEASED:
-            return False
-        inflight.remove(place)
-        self.traffic.acknowledged += 1
-        self.owes_wake = True
-        self.state_changed()
-        return True
-
-    cdef int wake(self) except -1:
-        """Once per read: credit has come back."""
-        if self.owes_wake:
-            self.owes_wake = False
-            if self.queue is not None:
-                self.queue.wake()
-            if self.shares is not None:
-                self.wake_all()
-        return 0
-
-    cpdef wake_all(self):
-        """The client is there, or its output has drained."""
-        if self.queue is not None:
-            self.queue.wake()
-        for consumer in list(self.shares or ()):
-            (<Queue>consumer.queue).wake()
-
-    # ── QoS 2 in ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-    cdef int note_received(self, uint16_t packet_id, bint is_received) except -1:
-        if self.received is None:
-            self.received = PacketIds()
-        self.received.note(packet_id, is_received)
-        return self.state_changed()
-
-    cdef int state_changed(self) except -1:
-        if self.state is not None:
-            self.store.expect(self.state)
-        return 0
-
-    def received_ids(self) -> list:
-        """Packet identifiers of QoS 2 messages that were taken and not yet released."""
-        return self.received.all() if self.received is not None else []
-
-    def released_ids(self) -> list:
-        """Packet identifiers whose PUBREL is owed, or on its way, in order."""
-        cdef list found = list(self.released or ())
-        cdef Inflight inflight
-        for inflight in (self.inflight, self.shared_inflight):
-            if inflight is not None:
-                found += inflight.released()
-        return found
-
-    def restore_state(self, received, released):
-        """Packet identifiers as they were written down."""
-        for packet_id in received:
-            self.note_received(packet_id, True)
-        self.released = list(released) or None
-
-    @property
-    def inflight_count(self) -> int:
-        """PUBLISH and PUBREL packets that wait for the client's answer."""
-        return ((self.inflight.count if self.inflight is not None else 0)
-                + (self.shared_inflight.count if self.shared_inflight is not None else 0))
-
     @property
     def is_connected(self) -> bool:
         """A client is there."""
@@ -457,13 +343,6 @@ cdef int drop_or_queue(Session session, message_t* message) except -1:
     else:
         session.counters.dropped_full += 1
     return ROUTED
-
-
-cdef inline void remove(Inflight inflight, uint16_t packet_id) noexcept:
-    """The place may have moved: settling one message may have led to another delivery."""
-    cdef place_t* place = inflight.find(packet_id)
-    if place != NULL:
-        inflight.remove(place)
 
 
 cdef inline int describe(Session session, message_t* message, Match options, int64_t expires_at_ms,

@@ -14,9 +14,8 @@ from broker.core.queue cimport COMPLETE, DISCARD, Queue
 from broker.core.target cimport Consumer
 from broker.mqtt.inflight cimport SENT_QOS1, SENT_QOS2, WAITING, Inflight, place_t
 from broker.mqtt.naming cimport names_topic
-from broker.mqtt.session cimport (
-    OWN_IDS, SHARED_ID_FIRST, Match, Session, is_uniform, message_qos, uniform_qos,
-)
+from broker.mqtt.session cimport OWN_IDS, Match, Session, is_uniform, message_qos, uniform_qos
+from broker.mqtt.under_way cimport SHARED_ID_FIRST
 
 cdef enum:
     POSITIONS_AHEAD = 8192          # are written down before they are used

@@ -9,6 +9,7 @@ from __future__ import annotations
 from broker.mqtt.reasons import MqttError, Reason
 
 SHARE = b"$share/"
+SHARE_ALONE = b"$share"
 QUEUE = b"$queue/"
 
 
@@ -33,7 +34,7 @@ def check_topic_filter(topic_filter: bytes) -> bytes:
             raise MqttError(Reason.TOPIC_FILTER_INVALID, "a '+' must stand for a whole level of a topic filter")
         if len(level) > 1 and b"#" in level:  # [MQTT-4.7.1-1]
             raise MqttError(Reason.TOPIC_FILTER_INVALID, "a '#' must stand for whole levels of a topic filter")
-    if b"#" in levels[:-1]:  # [MQTT-4.7.1-1]
+    if b"#" in levels[: len(levels) - 1]:  # [MQTT-4.7.1-1]
         raise MqttError(Reason.TOPIC_FILTER_INVALID, "a '#' must be the last level of a topic filter")
     return topic_filter
 
@@ -45,7 +46,7 @@ def split_share(topic_filter: bytes) -> tuple[bytes | None, bytes]:
     """
     if topic_filter.startswith(QUEUE):
         return b"", check_topic_filter(topic_filter[len(QUEUE) :])
-    if not topic_filter.startswith(SHARE) and topic_filter != SHARE[:-1]:
+    if not topic_filter.startswith(SHARE) and topic_filter != SHARE_ALONE:
         return None, check_topic_filter(topic_filter)
     name, slash, shared = topic_filter[len(SHARE) :].partition(b"/")
     if not name or b"+" in name or b"#" in name:  # [MQTT-4.8.2-1]
