@@ -12,23 +12,21 @@ from broker.amqp.states import CLOSED, CLOSING
 from broker.amqp.translate import AmqpError
 
 if TYPE_CHECKING:
-    from broker.amqp.negotiation import Negotiation
+    from broker.amqp.connection import AmqpConnection
 
 
-def watch_expiry(negotiation: Negotiation) -> None:
+def watch_expiry(connection: AmqpConnection) -> None:
     """From now on, or no more where the user does not expire."""
+    negotiation = connection.negotiation
     if negotiation.expiry is not None:
         negotiation.expiry.cancel()
         negotiation.expiry = None
-    connection = negotiation.connection
     if connection.user.expires_ms:
-        negotiation.expiry = connection.broker.clock.call_at(
-            connection.user.expires_ms, lambda: on_expired(negotiation)
-        )
+        negotiation.expiry = connection.broker.clock.call_at(connection.user.expires_ms, lambda: on_expired(connection))
 
 
-def on_expired(negotiation: Negotiation) -> None:
+def on_expired(connection: AmqpConnection) -> None:
     """The token was not renewed in time: 320, after which clients connect again."""
-    negotiation.expiry = None
-    if negotiation.connection.state not in (CLOSING, CLOSED):
-        fail(negotiation.connection, AmqpError(320, "the credentials have expired"))
+    connection.negotiation.expiry = None
+    if connection.state not in (CLOSING, CLOSED):
+        fail(connection, AmqpError(320, "the credentials have expired"))

@@ -186,7 +186,7 @@ class Negotiation:
             connection.write(method_frame(0, "connection.secure", answer))
             return
         connection.user = answer
-        watch_expiry(self)
+        watch_expiry(self.connection)
         connection.state = AWAIT_TUNE_OK
         tell_login(connection.broker.events, connection, answer.name, self.mechanism.name)
         endpoint = connection.endpoint
@@ -267,7 +267,7 @@ class Negotiation:
             raise AmqpError(530, f"New secret was refused by one of the backends: {error.text}") from None
         if connection.state != RUNNING:  # the new one may not be in this vhost
             return
-        watch_expiry(self)
+        watch_expiry(self.connection)
         tell_login(connection.broker.events, connection, connection.user.name, self.mechanism.name)
         log.info("%s: secret of user '%s' updated: %s", connection.peer, connection.user.name, reason)
         connection.write(method_frame(0, "connection.update-secret-ok"))
