@@ -24,6 +24,8 @@ from .process import MQTT, free_port
 from .systems import Hubbub
 
 PUBLISH_INTERVAL_S = 0.01
+AWAITED_S = 20.0
+"""How long the last messages may take to come back."""
 GUEST = "Basic " + base64.b64encode(b"guest:guest").decode()
 
 
@@ -61,13 +63,16 @@ async def there_and_back(port: int, seconds: float) -> list[float]:
                 times.append((time.monotonic_ns() - int.from_bytes(body[-8:], "big")) / 1e6)
 
     reading = asyncio.create_task(read())
-    until, number = time.monotonic() + seconds, 0
+    until, number, count = time.monotonic() + seconds, 0, 0
     while time.monotonic() < until:
         number = number % 60_000 + 1
         sent = time.monotonic_ns().to_bytes(8, "big")
         writer.write(packet(0x32, string("here") + number.to_bytes(2, "big") + sent))
+        count += 1
         await asyncio.sleep(PUBLISH_INTERVAL_S)
-    await asyncio.sleep(0.5)
+    until = time.monotonic() + AWAITED_S
+    while len(times) < count and time.monotonic() < until:
+        await asyncio.sleep(PUBLISH_INTERVAL_S)
     reading.cancel()
     writer.close()
     return times
