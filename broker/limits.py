@@ -108,6 +108,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Bindings of one vhost, subscriptions to topics among them."""
     routes_cached_max: int = 4_096
     """Routing keys whose targets one exchange remembers."""
+    fan_out_ms_per_turn_max: int = 20
+    """A turn of the loop that takes longer hands no more messages to several targets: their publishers rest."""
     queue_memory_bytes_max: int = 16 * MIB
     """Messages of one queue that stay in memory; the rest waits on disk."""
 

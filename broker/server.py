@@ -133,6 +133,7 @@ class Server:
         self.clock.now_ms = self.loop_clock.time_ms()
         self.clock.earlier = self.loop_clock.earlier
         self.broker = Broker(self.store, self.clock, limits)
+        self.broker.fan_out.time_ms = self.loop_clock.time_ms
         self.broker.access.failures.use(settings.login_failures)
         self.attempts = LoginAttempts()
         self.broker.events.login_watcher = self.attempts.watch

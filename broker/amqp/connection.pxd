@@ -11,6 +11,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from broker.amqp.channel cimport Channel
 from broker.core.clock cimport Clock
+from broker.core.fan_out cimport FanOut
 from broker.core.intake cimport Intake
 from broker.wire.connection cimport Connection
 
@@ -20,6 +21,7 @@ cdef enum:
     RESTS_FOR_DISK = 4              # it publishes faster than the disk takes
     RESTS_FOR_READER = 8            # it asks for more than it reads: messages got and returned pile up
     RESTS_FOR_RATE = 32             # it publishes faster than its user or vhost may
+    RESTS_FOR_TURN = 64             # what is published goes to so many that others would wait: until the next turn
     RESTS_FOR_DECISION = 16         # who its user is, or what they may, is being asked of others (core.undecided)
 
 cdef class AmqpConnection(Connection):
@@ -52,6 +54,7 @@ cdef class AmqpConnection(Connection):
     cdef public uint64_t sent_at_beat       # output.bytes_sent at the last look (heartbeat)
     cdef readonly bint publishes
     cdef readonly bint is_blocked           # while there is an alarm: no publish is begun
+    cdef FanOut fan_out
     cdef Intake intake                      # of the broker: what all its connections have begun
     cdef readonly uint64_t begun_bytes      # announced and not yet whole, or held back by a transaction
     cdef uint64_t begun_bytes_max

@@ -45,6 +45,7 @@ cdef class AmqpConnection(Connection):
         self.open_batch_bytes_max = endpoint.open_batch_bytes_max
         self.begun_bytes_max = endpoint.begun_bytes_max
         self.intake = broker.intake
+        self.fan_out = broker.fan_out
         self.negotiation = Negotiation(self)
 
     cpdef opened(self):
@@ -135,9 +136,14 @@ cdef class AmqpConnection(Connection):
                 whole = take_publish(self, data + at, size - at, length)
                 if whole:
                     at += whole
+                    if self.fan_out.left < 0:
+                        self.rest_for_turn()
                     continue
             self.on_frame(type, load16(data + at + 1), data + at + 7, length)
             at = self.taken
+            if self.fan_out.left < 0 and self.channel is not None and self.channel.publishes \
+                    and self.channel.expects == EXPECT_METHOD:
+                self.rest_for_turn()
             if self.state == CLOSED:
                 return size
         return at
@@ -314,6 +320,11 @@ cdef class AmqpConnection(Connection):
     def tell_later(self, Channel channel):
         """The channel has confirms to send when this read is done."""
         self.untold.append(channel)
+
+    def rest_for_turn(self):
+        """What is published goes to so many that others would wait: read on in the next turn."""
+        self.rest(RESTS_FOR_TURN)
+        self.fan_out.rest(partial(self.go_on, RESTS_FOR_TURN))
 
     def rest(self, int reason):
         """Stops consuming: what comes waits at the edge."""

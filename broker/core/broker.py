@@ -20,6 +20,7 @@ from broker.core.binding import EXCHANGE, QUEUE
 from broker.core.delayed import Delayed
 from broker.core.errors import InvalidPath
 from broker.core.events import Events
+from broker.core.fan_out import FanOut
 from broker.core.firehose import Firehose
 from broker.core.intake import Intake
 from broker.core.parameters import Parameters
@@ -77,6 +78,7 @@ class Broker:
         """Retained messages and sessions have what they may have of the memory: no more are taken on."""
         self.publishing: set[Blockable] = set()
         self.intake = Intake()
+        self.fan_out = FanOut(clock, limits.fan_out_ms_per_turn_max)
         self.store_ids_used = 0
         self.queues_declared = 0
         self.queues_deleted = 0

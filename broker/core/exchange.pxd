@@ -6,6 +6,7 @@ know only which of their own bindings match.
 
 from libc.stdint cimport uint64_t
 
+from broker.core.fan_out cimport FanOut
 from broker.core.route_cache cimport Route, RouteCache
 from broker.core.sieve cimport Sieves
 from storage.records cimport message_t
@@ -27,6 +28,7 @@ cdef class Exchange:
     cdef readonly dict bindings             # Binding by its identity: this exchange is the source
     cdef readonly set upstreams             # exchanges that have a binding to this one
     cdef RouteCache cache
+    cdef FanOut fan_out
     cdef bint ignores_routing_key           # fanout: one answer for all
     cdef bint depends_on_message            # headers, hashes: no answer is kept
     cdef bint delays                        # x-delayed-message

@@ -41,6 +41,7 @@ cdef class Exchange:
         self.upstreams = set()
         self.cache = RouteCache(routes_cached_max)
         self.watch = vhost.watch
+        self.fan_out = vhost.broker.fan_out
 
     cdef int publish(self, message_t* message) except -1:
         cdef int outcome = 0
@@ -66,6 +67,7 @@ cdef class Exchange:
         self.published_out += route.count
         if route.count > 1:
             message.fanned_out = 1
+            self.fan_out.spend(route.count)
         for index in range(route.count):
             outcome |= (<Target>PyList_GET_ITEM(route.targets, index)).accept(message)
         if route.count == 0:
@@ -140,6 +142,8 @@ cdef class Exchange:
     def count_routed(self, size_t targets):
         """A message that was published here before has been handed to so many targets, on one of the rarer ways."""
         self.published_out += targets
+        if targets > 1:
+            self.fan_out.spend(targets)
         if targets == 0:
             self.unroutable += 1
 

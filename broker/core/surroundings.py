@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from broker.core.delayed import Delayed
     from broker.core.events import Events
     from broker.core.exchange import Exchange
+    from broker.core.fan_out import FanOut
     from broker.core.parameters import Parameters
     from broker.core.queue import Queue
 
@@ -35,6 +36,7 @@ class Surroundings(Protocol):
     limits: Any
     events: Events
     parameters: Parameters
+    fan_out: FanOut
     delayed: Delayed
     publishing: set[Blockable]
     access: Access

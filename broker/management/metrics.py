@@ -93,6 +93,11 @@ class BrokerMetrics(Collector):
             ("stalled", "Connections cut off: memory was short, and what they had begun did not go on."),
         ):
             yield CounterMetricFamily(f"hubbub_begun_{name}", text, value=getattr(intake, f"{name}_count"))
+        yield CounterMetricFamily(
+            "hubbub_fan_out_rests",
+            "How often a publisher rested for a turn of the loop, as messages had gone to as many targets as may be.",
+            value=self.server.broker.fan_out.rested_count,
+        )
 
     def _objects(self) -> Iterator[Metric]:
         server = self.server

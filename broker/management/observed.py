@@ -54,6 +54,10 @@ class ObservedBroker(Protocol):
         """core.intake.Intake: what publishers have begun."""
 
     @property
+    def fan_out(self) -> Any:
+        """core.fan_out.FanOut: to how many messages were handed in this turn."""
+
+    @property
     def queues_declared(self) -> int:
         """Since the start."""
 

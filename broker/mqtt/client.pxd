@@ -30,6 +30,7 @@ cdef enum:
     RESTS_FOR_DECISION = 16         # who its user is, or what they may, is being asked of others (core.undecided)
     RESTS_FOR_RATE = 32             # it publishes faster than its user or vhost may
     RESTS_FOR_SLICES = 64           # a long SUBSCRIBE or UNSUBSCRIBE is being worked off (subscribing)
+    RESTS_FOR_TURN = 128            # what it publishes goes to so many that others would wait: until the next turn
 
 cdef class Client(Connection):
     cdef public int state

@@ -83,6 +83,11 @@ cdef class Client(Connection):
         self.rest(RESTS_FOR_DECISION)
         question.when_decided(partial(self.go_on, RESTS_FOR_DECISION))
 
+    def rest_for_turn(self):
+        """What is published goes to so many that others would wait: read on in the next turn."""
+        self.rest(RESTS_FOR_TURN)
+        self.broker.fan_out.rest(partial(self.go_on, RESTS_FOR_TURN))
+
     def rest_for_disk(self):
         """More waits for the disk than may: read on when it has what the open batch holds."""
         if not self.rests & RESTS_FOR_DISK:

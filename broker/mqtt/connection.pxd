@@ -9,6 +9,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from broker.core.exchange cimport Exchange
+from broker.core.fan_out cimport FanOut
 from broker.core.intake cimport Intake
 from broker.core.message cimport message_t
 from broker.core.retained cimport RetainedMessages
@@ -23,6 +24,7 @@ cdef class MqttConnection(Client):
     cdef readonly Traffic traffic               # of its version, from CONNECT on
     cdef Exchange topics                        # amq.topic of its vhost; None until CONNECT
     cdef seen_t seen                            # … when the read began
+    cdef FanOut fan_out
     cdef Intake intake
     cdef uint64_t open_batch_bytes_max
     cdef size_t message_bytes_max

@@ -38,6 +38,7 @@ cdef class MqttConnection(Client):
         self.clock = broker.clock
         self.store = broker.store
         self.intake = broker.intake
+        self.fan_out = broker.fan_out
         self.counters = endpoint.counters
         self.connected_ms = self.received_ms = self.clock.now_ms
         self.open_batch_bytes_max = endpoint.open_batch_bytes_max
@@ -123,6 +124,8 @@ cdef class MqttConnection(Client):
                 if self.is_blocked and self.must_rest():
                     break
                 on_publish(self, first, data + at + header, length)
+                if self.fan_out.left < 0:
+                    self.rest_for_turn()
             elif length == 2 and PUBACK <= kind <= PUBCOMP and self.state == RUNNING \
                     and first & 15 == (2 if kind == PUBREL else 0):
                 self.counters.packets_received += 1

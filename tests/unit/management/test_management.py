@@ -129,6 +129,7 @@ async def test_prometheus_reads_metrics(server: ObservedCore, core: Core, peer: 
     assert 'hubbub_retained_total{event="refused"} 0.0' in text
     assert "hubbub_begun_bytes 0.0" in text
     assert "hubbub_begun_refused_total 0.0" in text
+    assert "hubbub_fan_out_rests_total 0.0" in text
     assert "hubbub_store_file_bytes 4096.0" in text
     assert 'hubbub_store_commit_seconds_bucket{le="0.001"} 3.0' in text
     assert 'hubbub_store_commit_seconds_bucket{le="+Inf"} 5.0' in text
