@@ -12,6 +12,7 @@ from pathlib import Path as FilePath
 from .all_paths import PATHS
 from .counting import CountingError, count
 from .gate import format_verdicts, judge, read_baseline, write_baseline
+from .watched_paths import format_costs, watching_costs
 
 REPEATS = 7
 
@@ -78,9 +79,12 @@ def main(words: list[str]) -> int:
         return 2
     verdicts = judge(counted, read_baseline())
     print(format_verdicts(verdicts))
+    costs = watching_costs(counted)
+    print(format_costs(costs))
     if arguments.write:
         write_baseline(counted)
-    return 1 if arguments.gate and not all(verdict.passes for verdict in verdicts) else 0
+    passes = all(verdict.passes for verdict in verdicts) and all(cost.passes for cost in costs)
+    return 1 if arguments.gate and not passes else 0
 
 
 if __name__ == "__main__":

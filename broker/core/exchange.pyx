@@ -222,10 +222,16 @@ cdef inline void count_size(Exchange exchange, uint64_t size) noexcept:
 cdef int publish_watched(Exchange exchange, message_t* message) except -1:
     """Somebody may want to hear of it: then what has no queue says itself whether it was handed out."""
     cdef int outcome = 0
+    cdef size_t index
     cdef Route route
+    cdef cached_t* last = exchange.cache.last
     if message.flags & MESSAGE_HAS_HEADERS and (exchange.delays or has_carbon_copies(message)):
         return exchange.publish_special(message_view(message))
-    route = exchange.route(message)
+    if last != NULL and last.key_size == message.routing_key_size and last.seen == exchange.cache.changed \
+            and same_bytes(last.key, message_routing_key(message), last.key_size):
+        route = <Route>last.route
+    else:
+        route = exchange.route(message)
     exchange.published_out += route.count
     message.fanned_out = route.count > 1
     if exchange.watch.lets(PUBLISHED, message, None, 0, 0, route.targets, None):
@@ -233,8 +239,8 @@ cdef int publish_watched(Exchange exchange, message_t* message) except -1:
         exchange.watch.published(exchange, view, route.targets)
         outcome = watched_accept(exchange.watch, view, route.targets)
     else:
-        for target in route.targets:
-            outcome |= (<Target>target).accept(message)
+        for index in range(route.count):
+            outcome |= (<Target>PyList_GET_ITEM(route.targets, index)).accept(message)
     if route.count == 0:
         exchange.unroutable += 1
     return outcome

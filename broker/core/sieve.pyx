@@ -2,6 +2,8 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_Size
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.ref cimport PyObject
 from libc.string cimport memcmp
 
 from broker.core.field_table cimport be32
@@ -71,9 +73,12 @@ cdef class TraceSieve(Sieve):
                 PyBytes_AS_STRING(self.binding_key), PyBytes_GET_SIZE(self.binding_key), message_routing_key(message),
                 message.routing_key_size):
             return False
-        if self.queue is not None and self.queue != queue and not (
-                event == PUBLISHED and is_among(targets, self.queue)):
-            return False
+        if self.queue is not None:
+            if event == PUBLISHED:
+                if not is_among(targets, self.queue):
+                    return False
+            elif self.queue != queue:
+                return False
         if self.by_publisher is None:
             return True
         if event == PUBLISHED:
@@ -176,12 +181,15 @@ cdef class Sieves:
 
     cdef bint lets(self, uint32_t event, message_t* message, bytes queue, uint32_t store_id, uint64_t position,
                    list targets, object taker) except -1:
+        cdef Py_ssize_t index
+        cdef PyObject* sieve                            # borrowed: the list is replaced, never changed
         if message.mark:
             return True                                 # it is followed
         if position and PyDict_Size(self.positions) and (store_id, position) in self.positions:
             return True                                 # … and was, before it went to disk
         if event & self.events:
-            for sieve in self.sieves:
+            for index in range(PyList_GET_SIZE(self.sieves)):
+                sieve = PyList_GET_ITEM(self.sieves, index)
                 if event & (<Sieve>sieve).events and (<Sieve>sieve).passes(event, message, queue, targets, taker):
                     return True
         return False
@@ -192,8 +200,11 @@ cdef inline bint is_same(bytes wanted, const char* name, size_t size) noexcept:
 
 
 cdef bint is_among(list targets, bytes name) except -1:
-    for target in targets:
-        if not isinstance(target, Queue) or (<Queue>target).name_bytes == name:
+    cdef Py_ssize_t index
+    cdef PyObject* target
+    for index in range(len(targets)):
+        target = PyList_GET_ITEM(targets, index)
+        if not isinstance(<object>target, Queue) or (<Queue>target).name_bytes == name:
             return True                                 # what is no queue: who listens knows its name
     return False
 

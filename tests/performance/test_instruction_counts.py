@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.micro import counting, gate
 from benchmarks.micro.all_paths import PATHS
+from benchmarks.micro.watched_paths import format_costs, watching_costs
 from tests.support.skipping import skip_unless_ci
 
 GATED = {"transient-16": 10_000, "durable-256": 5_120}
@@ -68,3 +69,12 @@ def test_a_part_without_a_total_is_an_error() -> None:
     assert counting.total_of("events: Ir\nsummary: 12\n\ntotals: 12\n") == 12
     with pytest.raises(counting.CountingError):
         counting.total_of("events: Ir\n")
+
+
+def test_what_watching_costs_is_held_against_the_same_runs_plain_path() -> None:
+    costs = watching_costs({"transient-16": 1000.0, "managed-16": 1029.0, "scraped-16": 1051.0})
+
+    assert [(cost.path, cost.passes) for cost in costs] == [("managed-16", True), ("scraped-16", False)]
+    assert "scraped-16" in format_costs(costs)
+    assert format_costs(costs).count("FAILS") == 1
+    assert watching_costs({"managed-16": 1000.0}) == []
