@@ -127,12 +127,13 @@ async def look(address: str, directory: Path) -> None:
     async with Browser(directory) as browser, web_ui(browser, address) as ui:
         still = [{"name": "prefers-reduced-motion", "value": "reduce"}]
         await browser.call("Emulation.setEmulatedMedia", ui.page.session, features=still)
+        await ui.page.evaluate("localStorage.setItem('range', 60)")
         await asyncio.sleep(WATCHED_S)
         await picture(ui, "overview", "overview")
         await picture(ui, "phone", "overview", size=PHONE)
         await picture(ui, "graph", "graph")
         await ui.open("queue/%2F/invoices")
-        await asyncio.sleep(WATCHED_S / 2)
+        await asyncio.sleep(WATCHED_S * 0.9)
         await picture(ui, "queue", "queue/%2F/invoices", "dark")
         await picture(ui, "explain", "explain?exchange=shop&key=order.paid")
         await ui.open("trace")
