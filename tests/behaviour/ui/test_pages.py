@@ -149,7 +149,7 @@ async def test_exchanges_are_declared_bound_and_published_to(ui: WebUi, broker: 
     await ui.said("nobody wanted it")
     await ui.click("Bind")
     await ui.fill("Bind news", destination="not-there", routing_key="weather.#")
-    await ui.said("Not Found")
+    await ui.said("no queue 'not-there' in vhost '/'")
     await ui.fill("Bind news", destination="drawn", routing_key="weather.#")
     await ui.said("Bound")
     await ui.shows("weather.#")
