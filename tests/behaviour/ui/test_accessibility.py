@@ -113,7 +113,7 @@ async def test_a_dialog_is_filled_in_sent_and_left_with_keys_alone(ui: WebUi) ->
     assert await ui.page.evaluate("document.activeElement.name") == "name"
     await ui.page.press(*"keyed", "Enter")
     await ui.said("Queue keyed is declared")
-    assert await ui.page.evaluate("document.activeElement.textContent") == "New queue"
+    await ui.page.until("document.activeElement.textContent === 'New queue'")
     await ui.page.press("Enter")
     await ui.page.until("document.querySelector('dialog[open]')")
     await ui.page.press("Escape")
