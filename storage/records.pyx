@@ -11,7 +11,7 @@ from storage.octets cimport copy_bytes
 cdef enum:
     CLASS_BYTES = 64                # small messages take a multiple of this
     CLASSES = 9                     # … up to 512 bytes in all: these are kept for the next of their size
-    POOLED_MAX = 4096               # of each class: at most 9 MiB
+    POOLED_MAX = 16384              # of each class: at most 36 MiB
 
 ctypedef struct free_t:
     free_t* next
