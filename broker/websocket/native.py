@@ -337,6 +337,10 @@ class NativeConnection(PacedConnection):
         if client.is_ahead and "disk" not in self.waits:
             self.wait("disk")
             client.when_stored(self._on_disk, self._on_disk)
+        fan_out = self.endpoint.broker.fan_out
+        if fan_out.left < 0:
+            self.wait("fan_out")
+            fan_out.rest(lambda: self.go_on("fan_out"))
 
     def _on_subscribe(self, client: Client, request: Subscribe) -> None:
         if request.id in self.subscriptions:

@@ -11,6 +11,8 @@ from tests.support import mqtt_codec
 from tests.support.mqtt_codec import V5
 from tests.support.mqtt_peer import MqttPeers
 from tests.support.peer import Core, publication
+from tests.support.websocket_frames import TEXT, frame
+from tests.unit.websocket.native_peer import Native
 
 
 def slow(fan_out: FanOut, clock: ManualClock, ms_per_look: int) -> None:
@@ -106,4 +108,14 @@ def test_an_mqtt_publisher_to_many_rests_as_well(spread):
     assert spread.queue("q0").ready_count == 5
     spread.pass_ms(1)
     publisher.heard()
+    assert spread.queue("q0").ready_count == 7
+
+
+def test_a_native_client_that_publishes_to_many_rests_as_well(spread):
+    client = Native(spread)
+    client.hello()
+    client.feed(frame(TEXT, b'{"type":"publish","exchange":"amq.fanout","body":"m"}') * 7)
+    assert spread.queue("q0").ready_count == 5
+    spread.pass_ms(1)
+    client.feed()
     assert spread.queue("q0").ready_count == 7
