@@ -235,7 +235,7 @@ def test_one_message_more_than_the_receive_maximum(client: Client) -> None:
 
 
 def test_a_reader_of_qos_1_that_does_not_read(server: MqttHubbub, client: Client) -> None:
-    """600 MB wait for it, on disk beyond what is under way (102 MB), the queue's memory (16) and the journal's laps (64)."""
+    """600 MB wait, on disk beyond what is under way (102 MB), the queue's memory (16) and the journal's laps (64)."""
     topic, payload = unique("slow"), b"p" * 100_000
     slow, publisher = client(V5), client(V5)
     slow.subscribe(topic, qos=1)
