@@ -7,8 +7,10 @@ gets a `Server`; HUBBUB_TEST_PEER says which (`hubbub`, the default, or `rabbitm
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -49,13 +51,20 @@ USERS: list[dict[str, Any]] = [
 ]
 """The users of every server under test: all-powerful, limited to the names `limited-…`, and an impersonator."""
 
+PORTS = itertools.cycle(random.sample(range(20_000, 32_768), 12_768))
+"""In an order of this process's own: others may run beside it."""
+
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nobody held a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of the loopback interface that nobody held a moment ago, and that this process has not given before.
+
+    Below those that Linux gives to clients: one of theirs may be taken before the server that was told it listens.
+    """
+    while True:
+        port = next(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            return port
 
 
 def accepts(address: tuple[str, int]) -> bool:
