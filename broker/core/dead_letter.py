@@ -131,12 +131,14 @@ def died_of(entry: dict[str, Any], queue: str, reason: str | None = None) -> boo
 def deaths_with(deaths: object, death: dict[str, Any]) -> list[object]:
     """The history with one more death: the entry of this queue and reason counts on and comes to the front.
 
-    A header that a client turned into something else than an array begins anew.
+    Several of one queue and reason, as old brokers wrote them, become one (RabbitMQ). A header that a client turned
+    into something else than an array begins anew.
     """
     if not isinstance(deaths, list):
         return [death]
     queue, reason = death["queue"], death["reason"]
     others: list[object] = []
+    kinds: dict[str, dict[str, Any]] = {}
     for entry in deaths:
         if not isinstance(entry, dict):
             others.append(entry)
@@ -144,9 +146,15 @@ def deaths_with(deaths: object, death: dict[str, Any]) -> list[object]:
         count = entry.get("count")
         # A client may have written anything; what does not fit into 64 bits could not be encoded again.
         known = {**entry, "count": Long(min(count, COUNT_MAX) if isinstance(count, int) else 1)}
+        kind = repr((entry.get("queue"), entry.get("reason")))  # a client may have written what has no hash
+        if kind in kinds:
+            kinds[kind]["count"] = Long(min(kinds[kind]["count"] + known["count"], COUNT_MAX))
+            continue
+        kinds[kind] = known
         if died_of(entry, queue, reason):
             # The first time, exchange and keys stay: the entry tells of the first death of its kind.
-            death = {**known, "count": Long(int(known["count"]) + 1)}
+            known["count"] = Long(known["count"] + 1)
+            death = known
         else:
             others.append(known)
     return [death, *others]

@@ -99,6 +99,13 @@ def test_the_same_queue_and_reason_count_on_and_come_to_the_front():
     ]  # fmt: skip
 
 
+def test_entries_of_one_queue_and_reason_become_one():
+    """RabbitMQ: brokers before 3.5 wrote one per death, without a count."""
+    old = [{"queue": name, "reason": "expired", "n": n} for n, name in enumerate("aabqaq")]
+    deaths = headers(died(published(headers={"x-death": old})))["x-death"]
+    assert [(each["queue"], each["count"], each["n"]) for each in deaths] == [("q", 3, 3), ("a", 3, 0), ("b", 1, 2)]
+
+
 def test_an_entry_keeps_its_first_time_exchange_and_keys():
     first = died(published(), key=b"dead")
     again = died(first, now_ms=NOW_MS + 50_000)
