@@ -36,9 +36,10 @@ class KeepAlives:
         """When the peer will have been silent for too long; 0: never."""
         if connection.session is None:
             return connection.connected_ms + self.handshake_timeout_ms
-        if connection.is_resting:  # it cannot be heard
-            return self.clock.now_ms + connection.keep_alive_s * 1500
-        return connection.received_ms + connection.keep_alive_s * 1500 if connection.keep_alive_s else 0
+        if not connection.keep_alive_s:
+            return 0
+        heard_ms = self.clock.now_ms if connection.is_resting else connection.received_ms  # resting, it cannot be heard
+        return heard_ms + connection.keep_alive_s * 1500
 
     def watch(self, connection: MqttConnection) -> None:
         """Look at it when its time may be up; again, where its keep-alive has changed."""

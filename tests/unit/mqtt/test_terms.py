@@ -87,3 +87,13 @@ def test_what_is_hashed_alike_goes_to_the_same_member(core: Core, strategy: str)
     assert all(len(members) == 1 for members in whose.values())
     assert len(whose) == 20
     assert len(set.union(*whose.values())) == 3
+
+
+@pytest.mark.parametrize("keep_alive", [0, 60])
+def test_who_is_not_read_when_the_handshakes_time_is_up_stays(core: Core, keep_alive: int) -> None:
+    """Without a keep-alive nobody needs to be heard, be its reading at rest or not."""
+    peer = MqttPeers(core).enter(keep_alive=keep_alive)
+    peer.connection.rest(2)
+    core.pass_ms(core.limits.handshake_timeout_ms + 2000)
+    assert not peer.is_over
+    peer.connection.go_on(2)
