@@ -233,7 +233,9 @@ cdef int publish_watched(Exchange exchange, message_t* message) except -1:
     else:
         route = exchange.route(message)
     exchange.published_out += route.count
-    message.fanned_out = route.count > 1
+    if route.count > 1:
+        message.fanned_out = 1
+        exchange.fan_out.spend(route.count)
     if exchange.watch.lets(PUBLISHED, message, None, 0, 0, route.targets, None):
         view = message_view(message)
         exchange.watch.published(exchange, view, route.targets)

@@ -7,6 +7,7 @@ import pytest
 from broker.core.binding import QUEUE
 from broker.core.clock import ManualClock
 from broker.core.fan_out import STEP, FanOut
+from broker.core.watch import watch
 from tests.support import mqtt_codec
 from tests.support.mqtt_codec import V5
 from tests.support.mqtt_peer import MqttPeers
@@ -81,6 +82,13 @@ def test_a_publisher_to_many_rests_until_the_next_turn(spread):
     spread.pass_ms(1)
     peer.resume()
     assert {queue.ready_count for queue in spread.vhost.queues.values()} == {11}
+
+
+def test_who_is_watched_rests_as_well(spread):
+    watch(spread.vhost, lambda event: None)
+    peer = spread.connect()
+    peer.feed(publication("", b"m", exchange="amq.fanout") * 7)
+    assert spread.queue("q0").ready_count == 5
 
 
 def test_another_publisher_gets_through_with_one_message_a_turn(spread):
