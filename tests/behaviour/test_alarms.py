@@ -20,7 +20,7 @@ from tests.support.amqp_raw import RawConnection
 from tests.support.mqtt_codec import V5
 from tests.support.mqtt_raw import MqttRaw
 from tests.support.polling import eventually
-from tests.support.server import HOST, HubbubServer, free_port
+from tests.support.server import HOST, HubbubServer, free_port, serving
 
 pytestmark = pytest.mark.hubbub_only
 BODY = b"x" * 100_000
@@ -67,15 +67,9 @@ class Broker(HubbubServer):
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
-    running = Broker(tmp_path)
-    running.start()
-    eventually(lambda: "is ready" in running.log)
-    try:
+    with serving(Broker(tmp_path)) as running:
+        eventually(lambda: "is ready" in running.log)
         yield running
-        assert running.stop() == 0
-        running.assert_clean()
-    finally:
-        running.kill()
 
 
 def heard_nothing(client: MqttRaw) -> bool:

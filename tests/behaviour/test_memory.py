@@ -16,7 +16,7 @@ from tests.support.mqtt_codec import V5, V311
 from tests.support.mqtt_raw import MqttRaw
 from tests.support.native_raw import NativeRaw
 from tests.support.polling import eventually
-from tests.support.server import HOST, HubbubServer, free_port
+from tests.support.server import HOST, HubbubServer, free_port, serving
 from tests.support.websocket_frames import TEXT, frame
 
 pytestmark = pytest.mark.hubbub_only
@@ -53,15 +53,9 @@ class Broker(HubbubServer):
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
-    running = Broker(tmp_path)
-    running.start()
-    eventually(lambda: "is ready" in running.log)
-    try:
+    with serving(Broker(tmp_path)) as running:
+        eventually(lambda: "is ready" in running.log)
         yield running
-        assert running.stop() == 0
-        running.assert_clean()
-    finally:
-        running.kill()
 
 
 def publisher(broker: Broker) -> RawConnection:

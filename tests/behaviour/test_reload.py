@@ -16,7 +16,7 @@ from tests.support import mqtt_codec as codec
 from tests.support.mqtt_codec import V5
 from tests.support.mqtt_raw import MqttRaw
 from tests.support.polling import eventually
-from tests.support.server import HOST, REPOSITORY, HubbubServer, free_port
+from tests.support.server import HOST, REPOSITORY, HubbubServer, free_port, serving
 
 pytestmark = pytest.mark.hubbub_only
 BAD_LOGIN = 0x86
@@ -58,15 +58,9 @@ class Configured(HubbubServer):
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Configured]:
-    running = Configured(tmp_path)
-    running.start()
-    eventually(lambda: "is ready" in running.log)
-    try:
+    with serving(Configured(tmp_path)) as running:
+        eventually(lambda: "is ready" in running.log)
         yield running
-        assert running.stop() == 0
-        running.assert_clean()
-    finally:
-        running.kill()
 
 
 def test_sighup_takes_the_file_into_use_and_a_wrong_file_changes_nothing(broker: Configured) -> None:
