@@ -22,7 +22,7 @@ cdef Py_ssize_t publish_whole(Channel channel, const char* data, size_t size, si
 cdef int check_properties(Channel channel, message_t* message) except -1
 
 # There was no target: it goes back (mandatory), or is dropped.
-cdef void nobody_took(Channel channel, Exchange exchange, message_t* message, bint mandatory) noexcept
+cdef int nobody_took(Channel channel, Exchange exchange, message_t* message, bint mandatory) except -1
 
 # Takes over a whole message: routes it, and remembers what its publisher is owed.
 cdef int publish_message(Channel channel, message_t* message) except -1

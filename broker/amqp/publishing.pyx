@@ -71,13 +71,14 @@ cdef int publish_message(Channel channel, message_t* message) except -1:
     return 0
 
 
-cdef void nobody_took(Channel channel, Exchange exchange, message_t* message, bint mandatory) noexcept:
+cdef int nobody_took(Channel channel, Exchange exchange, message_t* message, bint mandatory) except -1:
     if mandatory:
         exchange.returned += 1
         channel.messages_returned += 1
         channel.send_return(message)
     else:
         channel.messages_dropped += 1
+    return 0
 
 
 cdef inline int choose_exchange(Channel channel, publish_t* publish) except -1:
