@@ -135,7 +135,7 @@ def test_backends(tmp_path: Path) -> None:
     [
         ("cluster_formation.peer_discovery_backend = dns", "one node: not taken"),
         ("stomp.listeners.tcp.1 = 61613", "STOMP is not spoken"),
-        ("load_definitions = /x.json", "not taken: what `hubbub import rabbitmq` makes of that file is for `definitions_file`"),
+        ("load_definitions = /x.json", "makes of that file is for `definitions_file`"),
         ("listeners.tcp.other = 5673", "a second tcp listener: not taken"),
         ("colour = red", "unknown key: not taken"),
         ("auth_backends.1 = cache", "there is no backend cache: not taken"),
